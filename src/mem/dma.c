@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Guest memory as devices see it. */
+#include "mem/dma.h"
+
+#include "base/memory.h"
+#include "mem/space.h"
+
+uint8_t *dma_map(const struct space *space, gpa_t at, uint64_t size)
+{
+    return space_ram(space, at, size);
+}
+
+void dma_written(const struct space *space, gpa_t at, uint64_t size)
+{
+    if (space->ram_written)
+        space->ram_written(space->ram_written_owner, at, size);
+}
+
+bool dma_read(const struct space *space, gpa_t at, void *to, uint64_t size)
+{
+    const uint8_t *from = space_ram(space, at, size);
+
+    if (!from)
+        return false;
+    memcpy(to, from, size);
+    return true;
+}
+
+bool dma_write(const struct space *space, gpa_t at, const void *from, uint64_t size)
+{
+    uint8_t *to = space_ram(space, at, size);
+
+    if (!to)
+        return false;
+    memcpy(to, from, size);
+    dma_written(space, at, size);
+    return true;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The guest-physical address space of one machine: RAM and memory-mapped
+ * devices.
+ *
+ * Regions are added before the harts start and never change while they run, so
+ * look-ups take no lock. MMIO handlers run under the device lock, which the
+ * space takes; RAM is accessed directly by all harts at once. */
+#pragma once
+
+#include "base/attributes.h"
+#include "base/types.h"
+#include "port/lock.h"
+
+#define SPACE_MAX_RAM 4
+#define SPACE_MAX_MMIO 64
+
+/* Access sizes a device takes, ORed: an access of another size, or one that is
+ * not naturally aligned, is an access fault for the guest. */
+enum {
+    MMIO_1 = 1,
+    MMIO_2 = 2,
+    MMIO_4 = 4,
+    MMIO_8 = 8,
+    MMIO_ANY = MMIO_1 | MMIO_2 | MMIO_4 | MMIO_8,
+};
+
+/* `offset` is relative to the region, `size` 1, 2, 4 or 8 and allowed by
+ * `sizes`; offset + size lies within the region. Device lock held. */
+struct mmio_ops {
+    uint64_t (*read)(void *device, uint64_t offset, unsigned size);
+    void (*write)(void *device, uint64_t offset, uint64_t value, unsigned size);
+    unsigned sizes; /* MMIO_* */
+};
+
+struct ram_region {
+    gpa_t base;
+    uint64_t size;
+    uint8_t *bytes; /* host mapping, owned by whoever added it */
+};
+
+struct mmio_region {
+    gpa_t base;
+    uint64_t size;
+    const struct mmio_ops *ops;
+    void *device;
+};
+
+struct space {
+    struct ram_region ram[SPACE_MAX_RAM];
+    unsigned ram_count;
+    unsigned mmio_count;
+    struct mmio_region mmio[SPACE_MAX_MMIO]; /* sorted by base, disjoint */
+    struct lock_port device_lock;            /* taken round every MMIO handler */
+    /* Called after a device has written RAM, so that code made from it can be
+     * checked again. May be NULL. */
+    void (*ram_written)(void *owner, gpa_t at, uint64_t size);
+    void *ram_written_owner;
+};
+
+/* Regions are page-aligned, and do not overlap others of their kind; an MMIO
+ * region may lie over RAM and then hides it page by page. Ours to get right:
+ * asserts otherwise. */
+void space_add_ram(struct space *space, gpa_t base, uint64_t size, uint8_t *bytes);
+void space_add_mmio(struct space *space, gpa_t base, uint64_t size, const struct mmio_ops *ops,
+                    void *device);
+
+/* Host address of guest RAM [at, at + size), or NULL when any byte of it is not
+ * RAM of one region or is hidden by MMIO. Any thread. */
+uint8_t *space_ram(const struct space *space, gpa_t at, uint64_t size);
+
+/* The region that holds `at`, NULL when none. */
+const struct mmio_region *space_find_mmio(const struct space *space, gpa_t at);
+
+/* One access of 1, 2, 4 or 8 bytes to RAM or a device, as a hart makes it.
+ * False: access fault; *value is untouched then. Hart threads. */
+MUST_CHECK bool space_read(struct space *space, gpa_t at, unsigned size, uint64_t *value);
+MUST_CHECK bool space_write(struct space *space, gpa_t at, unsigned size, uint64_t value);
