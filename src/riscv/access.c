@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Data accesses that miss the soft TLB: translation, devices, page crossings and
+ * watchpoints. What can be repeated without us is put into the TLB. */
+#include "base/endian.h"
+#include "mem/space.h"
+#include "riscv/hart.h"
+
+static void note_large(struct tlb_large_range *range, gva_t va, uint64_t leaf_size)
+{
+    if (leaf_size <= PAGE_SIZE)
+        return;
+    range->first = MIN(range->first, va & ~(leaf_size - 1));
+    range->last = MAX(range->last, va | (leaf_size - 1));
+}
+
+static bool is_watched_page(const struct hart *hart, gva_t va)
+{
+    for (unsigned i = 0; i < hart->debug.watchpoint_count; i++) {
+        const struct hart_watchpoint *watch = &hart->debug.watchpoints[i];
+        if (watch->address >> PAGE_SHIFT <= va >> PAGE_SHIFT &&
+            (watch->address + watch->size - 1) >> PAGE_SHIFT >= va >> PAGE_SHIFT)
+            return true;
+    }
+    return false;
+}
+
+/* A watched access is reported once the instruction is done, as hardware does. */
+static void check_watchpoints(struct hart *hart, gva_t va, unsigned size, enum access access)
+{
+    for (unsigned i = 0; i < hart->debug.watchpoint_count; i++) {
+        const struct hart_watchpoint *watch = &hart->debug.watchpoints[i];
+        if (va >= watch->address + watch->size || va + size <= watch->address)
+            continue;
+        if (access == ACCESS_STORE ? !watch->on_write : !watch->on_read)
+            continue;
+        hart->debug.stop = access == ACCESS_STORE ? HART_STOP_WATCH_WRITE : HART_STOP_WATCH_READ;
+        hart->debug.watch_address = MAX(va, watch->address);
+        hart_kick(hart);
+    }
+}
+
+static void fill(struct hart *hart, gva_t va, enum access access, const struct mmu_result *result,
+                 uint8_t *host)
+{
+    size_t slot = (va >> PAGE_SHIFT) % TLB_SIZE;
+    struct tlb_entry *entry = &hart->data_tlb[slot];
+    gva_t page = va & ~PAGE_MASK;
+    uintptr_t addend = (uintptr_t)host - va;
+
+    note_large(&hart->large[hart->data_index], va, result->leaf_size);
+    bool same = entry->load_tag == page && entry->addend == addend;
+    entry->addend = addend;
+    entry->load_tag = page;
+    if (access == ACCESS_STORE)
+        entry->store_tag = page;
+    else if (!same)
+        entry->store_tag = (uint64_t)(slot ^ 1) << PAGE_SHIFT;
+}
+
+/* One access within a page: where it goes. *host NULL: a device at *pa. */
+static bool resolve(struct hart *hart, gva_t va, unsigned size, enum access access, gpa_t *pa,
+                    uint8_t **host)
+{
+    struct mmu_result result;
+
+    if (!mmu_translate(hart, va, size, access, hart->data_index, &result)) {
+        hart_exception(hart, result.cause, va);
+        return false;
+    }
+    *pa = result.pa;
+    *host = space_ram(hart->config.space, result.pa, size);
+    if (!*host)
+        return true;
+    if (hart->debug.watchpoint_count && is_watched_page(hart, va)) {
+        check_watchpoints(hart, va, size, access);
+        return true;
+    }
+    if (pmp_page_is_uniform(hart, result.pa) &&
+        space_ram(hart->config.space, result.pa & ~PAGE_MASK, PAGE_SIZE))
+        fill(hart, va, access, &result, *host);
+    return true;
+}
+
+static bool load_in_page(struct hart *hart, gva_t va, unsigned size, uint64_t *value)
+{
+    gpa_t pa;
+    uint8_t *host;
+
+    if (!resolve(hart, va, size, ACCESS_LOAD, &pa, &host))
+        return false;
+    if (host) {
+        switch (size) { /* one host access, so that other harts never see it torn */
+        case 1:
+            *value = *host;
+            return true;
+        case 2:
+            *value = load_le16(host);
+            return true;
+        case 4:
+            *value = load_le32(host);
+            return true;
+        case 8:
+            *value = load_le64(host);
+            return true;
+        default:
+            *value = 0;
+            memcpy(value, host, size);
+            return true;
+        }
+    }
+    if (!space_read(hart->config.space, pa, size, value)) {
+        hart_exception(hart, CAUSE_LOAD_ACCESS, va);
+        return false;
+    }
+    return true;
+}
+
+bool hart_load(struct hart *hart, gva_t va, unsigned size)
+{
+    unsigned in_first = (unsigned)MIN(size, PAGE_SIZE - (va & PAGE_MASK));
+    uint64_t low = 0;
+    uint64_t high = 0;
+
+    if (!load_in_page(hart, va, in_first, &low))
+        return false;
+    if (in_first < size && !load_in_page(hart, va + in_first, size - in_first, &high))
+        return false;
+    hart->slow_value = in_first < size ? low | high << (8 * in_first) : low;
+    return true;
+}
+
+static bool store_resolved(struct hart *hart, gva_t va, unsigned size, gpa_t pa, uint8_t *host,
+                           uint64_t value)
+{
+    if (host) {
+        switch (size) {
+        case 1:
+            *host = (uint8_t)value;
+            return true;
+        case 2:
+            store_le16(host, (uint16_t)value);
+            return true;
+        case 4:
+            store_le32(host, (uint32_t)value);
+            return true;
+        case 8:
+            store_le64(host, value);
+            return true;
+        default:
+            memcpy(host, &value, size);
+            return true;
+        }
+    }
+    if (!space_write(hart->config.space, pa, size, value)) {
+        hart_exception(hart, CAUSE_STORE_ACCESS, va);
+        return false;
+    }
+    return true;
+}
+
+bool hart_store(struct hart *hart, gva_t va, unsigned size, uint64_t value)
+{
+    unsigned in_first = (unsigned)MIN(size, PAGE_SIZE - (va & PAGE_MASK));
+    gpa_t pa[2];
+    uint8_t *host[2];
+
+    if (!resolve(hart, va, in_first, ACCESS_STORE, &pa[0], &host[0]))
+        return false;
+    if (in_first == size)
+        return store_resolved(hart, va, size, pa[0], host[0], value);
+    /* Both halves are checked before either is written: the trap is precise. */
+    if (!resolve(hart, va + in_first, size - in_first, ACCESS_STORE, &pa[1], &host[1]))
+        return false;
+    return store_resolved(hart, va, in_first, pa[0], host[0], value & bits_mask(8 * in_first)) &&
+           store_resolved(hart, va + in_first, size - in_first, pa[1], host[1],
+                          value >> (8 * in_first));
+}
+
+void *hart_atomic_address(struct hart *hart, gva_t va, unsigned size, enum access access)
+{
+    gpa_t pa;
+    uint8_t *host;
+
+    if (va & (size - 1)) {
+        hart_exception(
+            hart, access == ACCESS_LOAD ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED, va);
+        return NULL;
+    }
+    if (!resolve(hart, va, size, access, &pa, &host))
+        return NULL;
+    if (!host)
+        hart_exception(hart, access == ACCESS_LOAD ? CAUSE_LOAD_ACCESS : CAUSE_STORE_ACCESS, va);
+    return host;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From a program counter to a predecoded instruction: the fetch TLB and, behind
+ * it, translation. */
+#include "riscv/fetch.h"
+
+#include "base/endian.h"
+#include "mem/space.h"
+#include "riscv/hart.h"
+
+/* Translates for a fetch of two bytes at `va`. */
+static bool translate(struct hart *hart, gva_t va, struct mmu_result *result)
+{
+    if (mmu_translate(hart, va, 2, ACCESS_FETCH, mmu_fetch_index(hart->privilege), result))
+        return true;
+    hart_exception(hart, result->cause, va);
+    return false;
+}
+
+static void note_large(struct tlb_large_range *range, gva_t va, uint64_t leaf_size)
+{
+    if (leaf_size <= PAGE_SIZE)
+        return;
+    range->first = MIN(range->first, va & ~(leaf_size - 1));
+    range->last = MAX(range->last, va | (leaf_size - 1));
+}
+
+static const struct code_op *fetch_miss(struct hart *hart)
+{
+    gva_t pc = hart->pc;
+    struct mmu_result result;
+
+    if (!translate(hart, pc, &result))
+        return NULL;
+    if (!pmp_page_is_uniform(hart, result.pa))
+        return fetch_single(hart, ID_RESUME);
+    struct code_page *page = code_page_get(hart, result.pa & ~PAGE_MASK);
+    if (!page) {
+        /* RAM whose page is shared with a device register can still be run. */
+        if (space_ram(hart->config.space, result.pa, 2))
+            return fetch_single(hart, ID_RESUME);
+        hart_exception(hart, CAUSE_FETCH_ACCESS, pc);
+        return NULL;
+    }
+    hart->fetch_tlb[(pc >> PAGE_SHIFT) % FETCH_TLB_SIZE] =
+        (struct fetch_entry){.tag = pc & ~PAGE_MASK, .page = page};
+    note_large(&hart->fetch_large[hart->privilege], pc, result.leaf_size);
+    hart->page = pc & ~PAGE_MASK;
+    return &page->ops[(pc & PAGE_MASK) / 2];
+}
+
+const struct code_op *fetch_op(struct hart *hart)
+{
+    gva_t pc = hart->pc;
+    struct fetch_entry *entry = &hart->fetch_tlb[(pc >> PAGE_SHIFT) % FETCH_TLB_SIZE];
+
+    if (LIKELY(entry->tag == (pc & ~PAGE_MASK))) {
+        hart->page = entry->tag;
+        return &entry->page->ops[(pc & PAGE_MASK) / 2];
+    }
+    return fetch_miss(hart);
+}
+
+void fetch_decode(struct hart *hart, const struct code_op *op)
+{
+    const struct code_op *first = op - op->offset / 2;
+    struct code_page *page =
+        CONTAINER_OF((void *)(uintptr_t)(const void *)first, struct code_page, ops);
+
+    code_decode_slot(hart, page, op->offset);
+}
+
+/* Two bytes of code at `va`. */
+static bool fetch_half(struct hart *hart, gva_t va, uint32_t *half)
+{
+    struct mmu_result result;
+
+    if (!translate(hart, va, &result))
+        return false;
+    const uint8_t *ram = space_ram(hart->config.space, result.pa, 2);
+    if (!ram) {
+        hart_exception(hart, CAUSE_FETCH_ACCESS, va);
+        return false;
+    }
+    *half = load_le16(ram);
+    return true;
+}
+
+const struct code_op *fetch_single(struct hart *hart, uint16_t after)
+{
+    uint32_t low = 0;
+    uint32_t high = 0;
+
+    if (!fetch_half(hart, hart->pc, &low))
+        return NULL;
+    if ((low & 3) == 3 && !fetch_half(hart, hart->pc + 2, &high))
+        return NULL;
+    return code_decode_single(hart, low | high << 16, after);
+}

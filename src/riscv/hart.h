@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One hart: the architectural state of a RISC-V CPU and what makes running it
+ * fast (soft TLB, predecoded code). Specification: RISC-V unprivileged and
+ * privileged architecture (20240411 and later).
+ *
+ * A hart belongs to one thread. Other threads may only call the functions that
+ * say so, which touch the atomic members. */
+#pragma once
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "base/types.h"
+#include "isa/extension.h"
+#include "riscv/encoding.h"
+
+#include <stdatomic.h>
+
+struct space;
+struct code_cache;
+struct state_table;
+
+#define HART_PMP_ENTRIES 16
+#define TLB_SIZE 256
+#define FETCH_TLB_SIZE 256
+#define HART_MAX_BREAKPOINTS 64
+#define HART_MAX_WATCHPOINTS 16
+#define CBO_BLOCK_SIZE 64
+
+/* Who the data accesses are made as: the index of a TLB. SUM makes S-mode two. */
+enum mmu_index {
+    MMU_U,
+    MMU_S,
+    MMU_S_SUM,
+    MMU_M,
+    MMU_COUNT,
+};
+
+enum access {
+    ACCESS_LOAD,
+    ACCESS_STORE, /* and AMO, SC, and the check that a cbo.zero needs */
+    ACCESS_FETCH,
+};
+
+/* One page a hart has translated. A tag is the virtual page address; an invalid
+ * one is an address that cannot index this entry, so that one unsigned compare
+ * of (address - tag) tests hit and page crossing at once. */
+struct tlb_entry {
+    uint64_t load_tag;
+    uint64_t store_tag;
+    uintptr_t addend; /* host address minus virtual address */
+    uint64_t pad;
+};
+
+struct fetch_entry {
+    uint64_t tag; /* virtual page address, or TLB_NO_PAGE */
+    struct code_page *page;
+};
+#define TLB_NO_PAGE UINT64_C(1)
+
+/* Virtual addresses between which leaves larger than a page were translated. One
+ * such leaf fills many entries, and a fence for any of its addresses must drop
+ * them all. */
+struct tlb_large_range {
+    gva_t first;
+    gva_t last; /* first > last: none */
+};
+
+/* Why hart_run came back. */
+enum hart_exit {
+    HART_EXIT_POLL,  /* a kick, or the end of the slice: look at requests */
+    HART_EXIT_WFI,   /* waits for an interrupt */
+    HART_EXIT_YIELD, /* spins in pause or wrs: let others run */
+    HART_EXIT_SBI,   /* ecall from S-mode and sbi_in_host is set; pc is at it */
+    HART_EXIT_DEBUG, /* break- or watchpoint, or a step done: see debug */
+};
+
+enum hart_stop {
+    HART_STOP_NONE,
+    HART_STOP_STEP,
+    HART_STOP_BREAKPOINT,  /* pc is at a breakpoint */
+    HART_STOP_WATCH_WRITE, /* an access to watch_address; pc is at it or behind it */
+    HART_STOP_WATCH_READ,
+};
+
+struct hart_watchpoint {
+    gva_t address;
+    uint64_t size;
+    bool on_read;
+    bool on_write;
+};
+
+/* What a debugger asked for. Changed only while the hart is stopped. */
+struct hart_debug {
+    unsigned breakpoint_count;
+    unsigned watchpoint_count;
+    gva_t breakpoints[HART_MAX_BREAKPOINTS];
+    struct hart_watchpoint watchpoints[HART_MAX_WATCHPOINTS];
+    uint64_t break_offsets[32]; /* bit per halfword of a page that has a breakpoint */
+    bool stop_on_ebreak;
+    bool skip_breakpoint; /* at the start of a run: step over the one under pc */
+    enum hart_stop stop;
+    gva_t watch_address;
+};
+
+/* What the board connects to a hart. */
+struct hart_ports {
+    uint64_t (*read_time)(void *owner); /* mtime, ticks; any thread */
+    void *owner;
+};
+
+struct hart_config {
+    unsigned id;
+    struct extension_set extensions;
+    enum satp_mode widest_satp; /* SATP_SV39, SV48 or SV57 */
+    gpa_t reset_pc;
+    struct space *space;
+    struct hart_ports ports;
+    bool sbi_in_host; /* S-mode ecalls leave hart_run instead of trapping to M */
+    /* Memory for predecoded code, at least code_cache_size(pages) bytes, zeroed,
+     * owned by the caller for the life of the hart. */
+    void *code_memory;
+    size_t code_pages;
+};
+
+struct pmp_entry {
+    gpa_t first; /* inclusive range; first > last: matches nothing */
+    gpa_t last;
+};
+
+struct hart {
+    /* Hot: the interpreter reads these at every instruction. */
+    uint64_t x[33];                  /* x[0] stays 0; x[32] swallows writes to x0 */
+    uint64_t pc;                     /* exact only outside the handlers of the interpreter */
+    gva_t page;                      /* virtual address of the page being executed */
+    uint64_t icount;                 /* instructions retired since reset; exact as pc is */
+    _Atomic uint64_t limit;          /* leave when icount reaches it; 0: someone kicked */
+    struct tlb_entry *data_tlb;      /* of the current mmu index */
+    struct fetch_entry *fetch_tlb;   /* of the current privilege */
+    uint64_t f[32];                  /* singles are NaN-boxed */
+    uint64_t mstatus;                /* without SD, which is derived */
+    uint32_t fflags;
+    uint32_t frm;
+    uint64_t slow_value; /* result of a slow-path load */
+    enum privilege privilege;
+    enum mmu_index data_index;
+    enum hart_exit exit_reason;
+    bool leave;     /* a handler asked to leave hart_run with exit_reason */
+    bool stip;      /* Sstc: time had reached stimecmp when last looked at */
+    uint8_t ialign; /* address bits that must be zero in a jump target: 1 with C, else 3 */
+    uint64_t stop_at; /* hart_run leaves when icount reaches it; for machines on virtual time */
+
+    /* LR/SC: the pair succeeds when the memory still holds the value that LR
+     * read (compare and swap; see ADR 0004). */
+    uintptr_t reserved_at; /* host address; 0: none */
+    uint64_t reserved_value;
+
+    /* Machine-mode state */
+    uint64_t mtvec;
+    uint64_t mepc;
+    uint64_t mcause;
+    uint64_t mtval;
+    uint64_t mscratch;
+    uint64_t medeleg;
+    uint64_t mideleg;
+    uint64_t mie;
+    uint64_t mcounteren;
+    uint64_t menvcfg;
+    uint64_t mcountinhibit;
+    uint64_t minstret_offset; /* minstret = offset + icount, or offset while inhibited */
+    uint64_t mcycle_offset;
+    uint64_t traps; /* taken since reset: they pass time, too */
+
+    /* Supervisor-mode state */
+    uint64_t stvec;
+    uint64_t sepc;
+    uint64_t scause;
+    uint64_t stval;
+    uint64_t sscratch;
+    uint64_t scounteren;
+    uint64_t senvcfg;
+    uint64_t satp;
+    uint64_t stimecmp;
+
+    uint8_t pmpcfg[HART_PMP_ENTRIES];
+    uint64_t pmpaddr[HART_PMP_ENTRIES];
+    struct pmp_entry pmp[HART_PMP_ENTRIES]; /* derived from the two above */
+    unsigned pmp_active;                    /* entries that are not OFF; derived */
+
+    /* Written by any thread */
+    _Atomic uint64_t irq_lines; /* MSIP MTIP MEIP SEIP as the interrupt controllers drive them */
+    _Atomic uint64_t mip;       /* the writable bits SSIP STIP SEIP */
+    _Atomic uint32_t requests;  /* HART_REQUEST_* */
+
+    struct hart_debug debug;
+    struct hart_config config;
+    struct code_cache *code;
+    uint64_t code_generation; /* raised by fence.i: older predecoded pages are checked again */
+
+    struct tlb_large_range large[MMU_COUNT];
+    struct tlb_large_range fetch_large[PRIV_M + 1];
+    struct tlb_entry tlb[MMU_COUNT][TLB_SIZE];
+    struct fetch_entry fetch[PRIV_M + 1][FETCH_TLB_SIZE];
+};
+
+/* What others ask of a hart; done before its next instruction. */
+enum {
+    HART_REQUEST_FENCE_I = 1 << 0,
+    HART_REQUEST_SFENCE = 1 << 1,
+};
+
+/* Sets up and resets; no allocation. */
+void hart_init(struct hart *hart, const struct hart_config *config);
+/* Power-on state: M-mode at config.reset_pc, all CSRs as the specification has
+ * them at reset. */
+void hart_reset(struct hart *hart);
+
+/* Runs until something wants attention. Owner thread only. */
+enum hart_exit hart_run(struct hart *hart);
+/* Executes one instruction, or takes one interrupt or exception. */
+enum hart_exit hart_step(struct hart *hart);
+
+/* Any thread: drives an interrupt line (one of the IRQ_ bits). Returns true when
+ * the level changed, and the hart should then be woken. */
+bool hart_set_irq_line(struct hart *hart, uint64_t irq, bool level);
+/* Any thread: sets bits of mip (SSIP for an IPI). */
+void hart_raise(struct hart *hart, uint64_t mip_bits);
+/* Any thread: makes hart_run return soon. Does not wake a sleeping thread. */
+void hart_kick(struct hart *hart);
+/* Any thread: asks for HART_REQUEST_ bits; the hart clears each when done. */
+void hart_request(struct hart *hart, uint32_t requests);
+/* Owner thread (or stopped hart): does what was requested. */
+void hart_serve_requests(struct hart *hart);
+
+/* Whether an interrupt is pending and enabled, whatever mstatus says: what ends
+ * a WFI. Owner thread. */
+bool hart_has_wakeup(struct hart *hart);
+/* Time (mtime ticks) of the next timer interrupt the hart itself makes (Sstc),
+ * UINT64_MAX for none. */
+uint64_t hart_next_deadline(const struct hart *hart);
+
+/* ---- traps (trap.c) ---- */
+
+/* Takes an exception at hart->pc: enters the handler of M- or S-mode. */
+void hart_exception(struct hart *hart, enum cause cause, uint64_t tval);
+/* Takes the highest-priority enabled interrupt, if any. */
+bool hart_take_interrupt(struct hart *hart);
+/* Pending interrupts: lines, software bits, and Sstc's comparison. */
+uint64_t hart_mip(struct hart *hart);
+/* mret and sret; privilege was checked. */
+void hart_mret(struct hart *hart);
+void hart_sret(struct hart *hart);
+/* After a change of privilege or of mstatus: selects the TLBs. */
+void hart_update_mode(struct hart *hart);
+void hart_set_privilege(struct hart *hart, enum privilege privilege);
+
+/* ---- CSRs (csr.c) ---- */
+
+enum csr_result {
+    CSR_OK,
+    CSR_ILLEGAL,
+    CSR_REFETCH, /* done; translation or interrupts may have changed */
+};
+/* `write` false: only reads. Checks privilege and existence. The hart's pc and
+ * icount are exact. */
+enum csr_result csr_access(struct hart *hart, unsigned number, bool write, uint64_t value,
+                           uint64_t *old);
+/* As csr_access, with `set` bits set and `clear` bits cleared of the register
+ * itself (which for mip is not what a read returns). */
+enum csr_result csr_modify(struct hart *hart, unsigned number, uint64_t set, uint64_t clear,
+                           uint64_t *old);
+/* For debuggers: reads or writes without any check of privilege. */
+bool csr_peek(struct hart *hart, unsigned number, uint64_t *value);
+bool csr_poke(struct hart *hart, unsigned number, uint64_t value);
+uint64_t csr_sstatus_mask(void);
+
+/* ---- memory (mmu.c, pmp.c, tlb.c) ---- */
+
+struct mmu_result {
+    gpa_t pa;
+    uint64_t leaf_size; /* bytes the page-table leaf maps; 0 without translation */
+    enum cause cause;   /* when it failed */
+};
+
+/* Physical address of `va` for one access within a page, made as `index` would.
+ * Sets A and D bits (or faults) as the walk of the specification does. PMP is
+ * checked for the walk and for the access. */
+MUST_CHECK bool mmu_translate(struct hart *hart, gva_t va, unsigned size, enum access access,
+                              enum mmu_index index, struct mmu_result *result);
+/* The mmu index that instructions are fetched with. */
+enum mmu_index mmu_fetch_index(enum privilege privilege);
+/* Debugger's view: no side effect, no permission check. */
+MUST_CHECK bool mmu_peek(struct hart *hart, gva_t va, gpa_t *pa);
+
+/* Loads `size` bytes into hart->slow_value, zero-extended; any alignment, also
+ * across pages and to devices. False: the exception was taken. */
+bool hart_load(struct hart *hart, gva_t va, unsigned size);
+bool hart_store(struct hart *hart, gva_t va, unsigned size, uint64_t value);
+/* Host address for an aligned atomic access to RAM; NULL: exception taken.
+ * `access` LOAD for LR, STORE for the rest. */
+void *hart_atomic_address(struct hart *hart, gva_t va, unsigned size, enum access access);
+
+bool pmp_allows(const struct hart *hart, gpa_t pa, uint64_t size, enum access access,
+                enum privilege privilege);
+/* Whether all of the 4 KiB page at `pa` falls to the same PMP rule. */
+bool pmp_page_is_uniform(const struct hart *hart, gpa_t pa);
+void pmp_update(struct hart *hart);
+
+void tlb_flush(struct hart *hart);
+void tlb_flush_page(struct hart *hart, gva_t va);
+void tlb_flush_fetch(struct hart *hart);
+
+/* ---- debugging ---- */
+
+bool hart_add_breakpoint(struct hart *hart, gva_t address);
+bool hart_remove_breakpoint(struct hart *hart, gva_t address);
+bool hart_add_watchpoint(struct hart *hart, const struct hart_watchpoint *watch);
+bool hart_remove_watchpoint(struct hart *hart, const struct hart_watchpoint *watch);
+
+/* ---- saved state ---- */
+extern const struct state_table hart_state;
+/* After state_load: checks the values and derives what is not saved. */
+MUST_CHECK int hart_loaded(struct hart *hart, struct error *err);

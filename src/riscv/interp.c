@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The interpreter: fetching, dispatch and the loop round them. It stays for good
+ * as the reference that a translator is compared with. */
+#include "base/endian.h"
+#include "riscv/fetch.h"
+#include "riscv/interp_internal.h"
+
+/* Instructions between two looks at the clock and the outside: about 50 us. */
+#define SLICE 16384
+/* Traps that a run takes without retiring an instruction before it gives the
+ * machine a turn: a guest may trap in its trap handler for ever. */
+#define MAX_TURNS 256
+
+static interp_handler slot_undecoded, slot_page_end, slot_straddle, slot_breakpoint, slot_resume,
+    slot_stop;
+
+interp_handler *const interp_handlers[ID_COUNT] = {
+    [OP_illegal] = op_illegal,
+#define INSN(id, ...) [OP_##id] = op_##id,
+#include "isa/insns.def"
+#undef INSN
+    [ID_UNDECODED] = slot_undecoded, [ID_PAGE_END] = slot_page_end,
+    [ID_STRADDLE] = slot_straddle,   [ID_BREAKPOINT] = slot_breakpoint,
+    [ID_RESUME] = slot_resume,       [ID_STOP] = slot_stop,
+};
+
+/* Goes on with `next` without retiring anything. */
+#if defined(DOPPEL_DEBUG) || !defined(__OPTIMIZE__)
+#define GO(next)                                                                                   \
+    do {                                                                                           \
+        hart->icount = icount;                                                                     \
+        return (next);                                                                             \
+    } while (0)
+#else
+#define GO(next)                                                                                   \
+    do {                                                                                           \
+        const struct code_op *next_ = (next);                                                           \
+        TAIL interp_handlers[next_->id](hart, next_, icount);                                      \
+    } while (0)
+#endif
+
+static const struct code_op *enter_at(struct hart *hart, uint64_t target, uint64_t icount)
+{
+    if (interp_must_leave(hart, icount)) {
+        hart->pc = target;
+        hart->icount = icount;
+        return NULL;
+    }
+    hart->pc = target;
+    hart->icount = icount;
+    const struct code_op *op = fetch_op(hart);
+    if (!op)
+        return NULL;
+    GO(op);
+}
+
+const struct code_op *interp_jump(struct hart *hart, uint64_t target, uint64_t icount)
+{
+    TAIL enter_at(hart, target, icount + 1);
+}
+
+static const struct code_op *slot_undecoded(struct hart *hart, const struct code_op *op, uint64_t icount)
+{
+    hart->pc = PC;
+    hart->icount = icount;
+    fetch_decode(hart, op);
+    GO(op);
+}
+
+static const struct code_op *slot_page_end(struct hart *hart, const struct code_op *op, uint64_t icount)
+{
+    TAIL enter_at(hart, PC, icount);
+}
+
+static const struct code_op *slot_resume(struct hart *hart, const struct code_op *op, uint64_t icount)
+{
+    TAIL enter_at(hart, PC, icount);
+}
+
+static const struct code_op *slot_stop(struct hart *hart, const struct code_op *op, uint64_t icount)
+{
+    SYNC();
+    return NULL;
+}
+
+static const struct code_op *slot_straddle(struct hart *hart, const struct code_op *op, uint64_t icount)
+{
+    SYNC();
+    const struct code_op *single = fetch_single(hart, ID_RESUME);
+    if (!single)
+        return NULL;
+    GO(single);
+}
+
+static bool is_breakpoint(const struct hart *hart, gva_t pc)
+{
+    for (unsigned i = 0; i < hart->debug.breakpoint_count; i++)
+        if (hart->debug.breakpoints[i] == pc)
+            return true;
+    return false;
+}
+
+static const struct code_op *slot_breakpoint(struct hart *hart, const struct code_op *op, uint64_t icount)
+{
+    SYNC();
+    if (is_breakpoint(hart, hart->pc)) {
+        hart->debug.stop = HART_STOP_BREAKPOINT;
+        hart->leave = true;
+        hart->exit_reason = HART_EXIT_DEBUG;
+        return NULL;
+    }
+    const struct code_op *single = fetch_single(hart, ID_RESUME);
+    if (!single)
+        return NULL;
+    GO(single);
+}
+
+static void run_chain(struct hart *hart, const struct code_op *op)
+{
+#if defined(DOPPEL_DEBUG) || !defined(__OPTIMIZE__)
+    while (op)
+        op = interp_handlers[op->id](hart, op, hart->icount);
+#else
+    interp_handlers[op->id](hart, op, hart->icount);
+#endif
+}
+
+/* What happened in a run that ended: true when hart_run should return. */
+static bool has_left(struct hart *hart, enum hart_exit *reason)
+{
+    if (UNLIKELY(hart->debug.stop != HART_STOP_NONE)) {
+        hart->leave = false;
+        *reason = HART_EXIT_DEBUG;
+        return true;
+    }
+    if (!hart->leave)
+        return false;
+    hart->leave = false;
+    *reason = hart->exit_reason;
+    return true;
+}
+
+/* The instruction under a breakpoint that the debugger continues from. */
+static bool step_over_breakpoint(struct hart *hart)
+{
+    const struct code_op *op = fetch_single(hart, ID_STOP);
+
+    hart->debug.skip_breakpoint = false;
+    if (op)
+        run_chain(hart, op);
+    return op;
+}
+
+enum hart_exit hart_run(struct hart *hart)
+{
+    enum hart_exit reason = HART_EXIT_POLL;
+    uint64_t end = MIN(hart->icount + SLICE, hart->stop_at);
+
+    /* The exchange orders this store before the loads of what others have asked
+     * for: either we see the request here, or the kick sets limit to zero after
+     * us. Pairs with hart_kick. */
+    atomic_exchange(&hart->limit, end);
+    hart_serve_requests(hart);
+    hart_mip(hart);
+    if (UNLIKELY(hart->debug.skip_breakpoint)) {
+        step_over_breakpoint(hart);
+        if (has_left(hart, &reason))
+            return reason;
+    }
+    for (unsigned turn = 0; turn < MAX_TURNS; turn++) {
+        hart_take_interrupt(hart);
+        const struct code_op *op = fetch_op(hart);
+        if (op)
+            run_chain(hart, op);
+        if (has_left(hart, &reason))
+            return reason;
+        if (interp_must_leave(hart, hart->icount))
+            break;
+    }
+    return HART_EXIT_POLL;
+}
+
+enum hart_exit hart_step(struct hart *hart)
+{
+    enum hart_exit reason = HART_EXIT_POLL;
+
+    hart_serve_requests(hart);
+    hart_mip(hart);
+    hart->debug.skip_breakpoint = false;
+    if (!hart_take_interrupt(hart)) {
+        atomic_exchange(&hart->limit, 0);
+        const struct code_op *op = fetch_single(hart, ID_STOP);
+        if (op)
+            run_chain(hart, op);
+    }
+    has_left(hart, &reason);
+    return reason;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Instructions that trap, touch CSRs or translation, wait, or act on the caches:
+ * Zicsr, Zifencei, Zawrs, Zicbom, Zicboz, Svinval and the privileged ones. */
+#include "base/endian.h"
+#include "riscv/interp_internal.h"
+
+static uint32_t raw_of(const struct hart *hart, const struct code_op *op)
+{
+    const struct code_cache *code = hart->code;
+
+    if (op == &code->single[0])
+        return code->single_raw;
+    const struct code_op *first = op - op->offset / 2;
+    const struct code_page *page =
+        CONTAINER_OF((void *)(uintptr_t)(const void *)first, struct code_page, ops);
+    uint32_t low = load_le16(page->copy + op->offset);
+    return (low & 3) == 3 ? load_le32(page->copy + op->offset) : low;
+}
+
+const struct code_op *interp_illegal(struct hart *hart, const struct code_op *op, uint64_t icount)
+{
+    SYNC();
+    hart_exception(hart, CAUSE_ILLEGAL_INSTRUCTION, raw_of(hart, op));
+    return NULL;
+}
+
+HANDLER(illegal)
+{
+    TAIL interp_illegal(hart, op, icount);
+}
+
+/* ---- Zicsr ---- */
+
+static const struct code_op *after_csr(struct hart *hart, const struct code_op *op, uint64_t icount,
+                                  enum csr_result result, uint64_t old)
+{
+    if (result == CSR_ILLEGAL)
+        return interp_illegal(hart, op, icount);
+    X(rd) = old;
+    if (result == CSR_REFETCH)
+        LEAVE(PC + op->length);
+    NEXT();
+}
+
+static const struct code_op *csr_write(struct hart *hart, const struct code_op *op, uint64_t icount,
+                                  uint64_t value)
+{
+    uint64_t old = 0;
+
+    SYNC();
+    enum csr_result result = csr_access(hart, (unsigned)op->imm, true, value, &old);
+    return after_csr(hart, op, icount, result, old);
+}
+
+/* rs1 = x0 (or a zero immediate) only reads. */
+static const struct code_op *csr_change(struct hart *hart, const struct code_op *op, uint64_t icount,
+                                   uint64_t set, uint64_t clear)
+{
+    unsigned number = (unsigned)op->imm;
+    uint64_t old = 0;
+
+    SYNC();
+    enum csr_result result = op->rs1 == 0 ? csr_access(hart, number, false, 0, &old)
+                                          : csr_modify(hart, number, set, clear, &old);
+    return after_csr(hart, op, icount, result, old);
+}
+
+/* clang-format off */
+HANDLER(csrrw)  { return csr_write(hart, op, icount, X(rs1)); }
+HANDLER(csrrwi) { return csr_write(hart, op, icount, op->rs1); }
+HANDLER(csrrs)  { return csr_change(hart, op, icount, X(rs1), 0); }
+HANDLER(csrrsi) { return csr_change(hart, op, icount, op->rs1, 0); }
+HANDLER(csrrc)  { return csr_change(hart, op, icount, 0, X(rs1)); }
+HANDLER(csrrci) { return csr_change(hart, op, icount, 0, op->rs1); }
+/* clang-format on */
+
+/* ---- environment calls and returns ---- */
+
+HANDLER(ecall)
+{
+    static const enum cause causes[] = {
+        [PRIV_U] = CAUSE_ECALL_U, [PRIV_S] = CAUSE_ECALL_S, [PRIV_M] = CAUSE_ECALL_M};
+
+    SYNC();
+    if (hart->config.sbi_in_host && hart->privilege == PRIV_S) {
+        hart->leave = true;
+        hart->exit_reason = HART_EXIT_SBI;
+        return NULL;
+    }
+    hart_exception(hart, causes[hart->privilege], 0);
+    return NULL;
+}
+
+HANDLER(ebreak)
+{
+    SYNC();
+    if (hart->debug.stop_on_ebreak) {
+        hart->debug.stop = HART_STOP_BREAKPOINT;
+        hart->leave = true;
+        hart->exit_reason = HART_EXIT_DEBUG;
+        return NULL;
+    }
+    hart_exception(hart, CAUSE_BREAKPOINT, hart->pc);
+    return NULL;
+}
+
+HANDLER(mret)
+{
+    if (hart->privilege < PRIV_M)
+        ILLEGAL();
+    SYNC();
+    hart_mret(hart);
+    hart->icount++;
+    return NULL;
+}
+
+HANDLER(sret)
+{
+    if (hart->privilege < PRIV_S ||
+        (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TSR)))
+        ILLEGAL();
+    SYNC();
+    hart_sret(hart);
+    hart->icount++;
+    return NULL;
+}
+
+/* ---- waiting ---- */
+
+static const struct code_op *leave_for(struct hart *hart, const struct code_op *op, uint64_t icount,
+                                  enum hart_exit reason)
+{
+    hart->leave = true;
+    hart->exit_reason = reason;
+    LEAVE(PC + op->length);
+}
+
+HANDLER(wfi)
+{
+    /* U-mode would wait for interrupts it cannot see: never bounded. */
+    if (hart->privilege == PRIV_U ||
+        (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TW)))
+        ILLEGAL();
+    TAIL leave_for(hart, op, icount, HART_EXIT_WFI);
+}
+
+/* These may end at any time, and do: whoever spins should let others run. */
+HANDLER(wrs_nto)
+{
+    if (hart->privilege < PRIV_M && (hart->mstatus & MSTATUS_TW))
+        ILLEGAL();
+    TAIL leave_for(hart, op, icount, HART_EXIT_YIELD);
+}
+
+HANDLER(wrs_sto)
+{
+    TAIL leave_for(hart, op, icount, HART_EXIT_YIELD);
+}
+
+HANDLER(pause)
+{
+    TAIL leave_for(hart, op, icount, HART_EXIT_YIELD);
+}
+
+/* ---- fences of code and translation ---- */
+
+HANDLER(fence_i)
+{
+    hart->code_generation++;
+    tlb_flush_fetch(hart);
+    LEAVE(PC + op->length);
+}
+
+static const struct code_op *fence_translation(struct hart *hart, const struct code_op *op, uint64_t icount)
+{
+    if (hart->privilege == PRIV_U ||
+        (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TVM)))
+        ILLEGAL();
+    SYNC();
+    /* rs2 names an ASID; dropping the address in all of them is allowed. */
+    if (op->rs1)
+        tlb_flush_page(hart, X(rs1));
+    else
+        tlb_flush(hart);
+    LEAVE(PC + op->length);
+}
+
+HANDLER(sfence_vma)
+{
+    TAIL fence_translation(hart, op, icount);
+}
+
+HANDLER(sinval_vma)
+{
+    TAIL fence_translation(hart, op, icount);
+}
+
+/* sinval.vma has done everything already. */
+HANDLER(sfence_w_inval)
+{
+    if (hart->privilege == PRIV_U)
+        ILLEGAL();
+    NEXT();
+}
+
+HANDLER(sfence_inval_ir)
+{
+    if (hart->privilege == PRIV_U)
+        ILLEGAL();
+    NEXT();
+}
+
+/* ---- cache blocks ---- */
+
+/* Whether xenvcfg lets the current mode execute what `bits` controls. */
+static bool envcfg_allows(const struct hart *hart, uint64_t bits)
+{
+    if (hart->privilege < PRIV_M && !(hart->menvcfg & bits))
+        return false;
+    return hart->privilege > PRIV_U || (hart->senvcfg & bits);
+}
+
+/* Memory is coherent, so cleaning, flushing and invalidating do nothing but
+ * check the access: any permission will do, and the fault is a store's. */
+static const struct code_op *manage_block(struct hart *hart, const struct code_op *op, uint64_t icount,
+                                     uint64_t permission)
+{
+    gva_t va = X(rs1) & ~(uint64_t)(CBO_BLOCK_SIZE - 1);
+    struct mmu_result result;
+
+    if (!envcfg_allows(hart, permission))
+        return interp_illegal(hart, op, icount);
+    SYNC();
+    if (!mmu_translate(hart, va, CBO_BLOCK_SIZE, ACCESS_LOAD, hart->data_index, &result) &&
+        !mmu_translate(hart, va, CBO_BLOCK_SIZE, ACCESS_STORE, hart->data_index, &result)) {
+        hart_exception(hart, result.cause, X(rs1));
+        return NULL;
+    }
+    NEXT();
+}
+
+/* clang-format off */
+HANDLER(cbo_clean) { return manage_block(hart, op, icount, ENVCFG_CBCFE); }
+HANDLER(cbo_flush) { return manage_block(hart, op, icount, ENVCFG_CBCFE); }
+HANDLER(cbo_inval) { return manage_block(hart, op, icount, ENVCFG_CBIE); }
+/* clang-format on */
+
+static bool zero_block(struct hart *hart, gva_t va)
+{
+    for (unsigned i = 0; i < CBO_BLOCK_SIZE; i += 8)
+        if (!hart_store(hart, va + i, 8, 0))
+            return false;
+    return true;
+}
+
+HANDLER(cbo_zero)
+{
+    gva_t va = X(rs1) & ~(uint64_t)(CBO_BLOCK_SIZE - 1);
+
+    if (!envcfg_allows(hart, ENVCFG_CBZE))
+        ILLEGAL();
+    SYNC();
+    if (!zero_block(hart, va))
+        return NULL;
+    NEXT();
+}
