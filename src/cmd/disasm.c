@@ -62,50 +62,94 @@ static int address_width(uint64_t last)
     return width;
 }
 
-static void print_line(uint64_t address, int width, unsigned length, uint32_t raw,
-                       const char *text)
+/* The length an encoding says it has (unprivileged manual, "Expanded
+ * Instruction-Length Encoding"). Nothing longer than 4 bytes is an instruction;
+ * the one reserved for 192 bits and more counts as 2, as in objdump. */
+static size_t encoding_length(uint16_t low)
 {
-    /* 16-bit units in columns of five, 32-bit ones in columns of nine. */
-    if (length == 2)
-        printf("%*llx:\t%04x                \t%s\n", width, (unsigned long long)address,
-               (unsigned)raw, text);
-    else
-        printf("%*llx:\t%08x          \t%s\n", width, (unsigned long long)address, (unsigned)raw,
-               text);
+    if ((low & 3) != 3)
+        return 2;
+    if ((low & 0x1f) != 0x1f)
+        return 4;
+    if ((low & 0x3f) == 0x1f)
+        return 6;
+    if ((low & 0x7f) == 0x3f)
+        return 8;
+    unsigned units = low >> 12 & 7;
+    return units == 7 ? 2 : 10 + 2 * units;
 }
 
-/* What no instruction starts with: a tail shorter than one. Returns its size. */
-static size_t print_tail(uint64_t address, int width, const uint8_t *bytes, size_t size)
+/* One line: 8 bytes at most, as 32-bit units when `unit` is 4, else as 16-bit
+ * ones. The text is NULL on the lines after an encoding's first. */
+static void print_line(uint64_t address, int width, const uint8_t *bytes, size_t size, size_t unit,
+                       const char *text)
 {
     printf("%*llx:\t", width, (unsigned long long)address);
-    for (size_t i = 0; i < size; i++)
-        printf("%02x ", (unsigned)bytes[i]);
-    printf("\t.byte\t");
-    for (size_t i = 0; i < size; i++)
-        printf("%s0x%02x", i == 0 ? "" : ", ", (unsigned)bytes[i]);
+    for (size_t at = 0; at < size; at += unit) {
+        if (unit == 4)
+            printf("%08x ", (unsigned)load_le32(bytes + at));
+        else
+            printf("%04x ", (unsigned)load_le16(bytes + at));
+    }
+    if (text)
+        printf("%*s\t%s", (int)((8 - size) / unit * (2 * unit + 1)), "", text);
     putchar('\n');
-    return size;
+}
+
+/* Bytes that are no instruction: an encoding longer than 4 bytes, or the single
+ * byte at the end of a section. */
+static void print_data(uint64_t address, int width, const uint8_t *bytes, size_t size)
+{
+    char text[160];
+    size_t unit = size % 4 == 0 ? 4 : 2;
+    size_t first = size < 8 ? size : 8;
+
+    if (size == 8) {
+        snprintf(text, sizeof(text), ".8byte\t0x%llx", (unsigned long long)load_le64(bytes));
+    } else {
+        size_t length = (size_t)snprintf(text, sizeof(text), ".byte");
+        for (size_t i = 0; i < size; i++)
+            length += (size_t)snprintf(text + length, sizeof(text) - length, "%s0x%02x",
+                                       i == 0 ? "\t" : ", ", (unsigned)bytes[i]);
+    }
+    if (size == 1) {
+        printf("%*llx:\t%02x\t%s\n", width, (unsigned long long)address, (unsigned)bytes[0], text);
+        return;
+    }
+    print_line(address, width, bytes, first, unit, text);
+    for (size_t at = first; at < size; at += 8)
+        print_line(address + at, width, bytes + at, size - at < 8 ? size - at : 8, unit, NULL);
+}
+
+static void print_insn(const struct extension_set *extensions, uint64_t address, int width,
+                       const uint8_t *bytes, size_t length)
+{
+    char text[128];
+    uint32_t word = length == 2 ? load_le16(bytes) : load_le32(bytes);
+    struct insn insn = isa_decode(word, extensions);
+
+    if (insn.length == length)
+        isa_disassemble(&insn, address, text, sizeof(text));
+    else
+        snprintf(text, sizeof(text), ".2byte\t0x%x", (unsigned)word);
+    print_line(address, width, bytes, length, length, text);
 }
 
 static void print_code(const struct extension_set *extensions, const char *name, uint64_t address,
                        const uint8_t *bytes, size_t size)
 {
     int width = address_width(address + size);
-    char text[128];
 
     printf("\nDisassembly of section %s:\n\n", name);
     for (size_t at = 0; at < size;) {
-        size_t left = size - at;
-        bool is_short = left >= 2 && (bytes[at] & 3) != 3;
-        if (!is_short && left < 4) {
-            at += print_tail(address + at, width, bytes + at, left);
-            continue;
-        }
-        uint32_t word = is_short ? load_le16(bytes + at) : load_le32(bytes + at);
-        struct insn insn = isa_decode(word, extensions);
-        isa_disassemble(&insn, address + at, text, sizeof(text));
-        print_line(address + at, width, insn.length, word, text);
-        at += insn.length;
+        size_t length = size - at < 2 ? 1 : encoding_length(load_le16(bytes + at));
+        if (length > size - at)
+            length = size - at < 2 ? 1 : 2;
+        if (length == 2 || length == 4)
+            print_insn(extensions, address + at, width, bytes + at, length);
+        else
+            print_data(address + at, width, bytes + at, length);
+        at += length;
     }
 }
 
