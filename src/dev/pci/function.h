@@ -103,6 +103,11 @@ void pci_function_write(struct pci_function *function, unsigned offset, uint32_t
 bool pci_function_bar_address(const struct pci_function *function, unsigned index,
                               uint64_t *address);
 
-/* Object: struct pci_function. Only the configuration space; the device behind
- * it is listed of its own. */
+/* For the device_ops of whatever embeds a function. Only the configuration
+ * space; the device behind it is listed of its own. */
+extern const struct state_table pci_function_state;
+void pci_function_reset(struct pci_function *function);
+MUST_CHECK int pci_function_loaded(struct pci_function *function, struct error *err);
+
+/* Object: struct pci_function. */
 extern const struct device_ops pci_function_ops;

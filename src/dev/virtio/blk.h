@@ -23,7 +23,7 @@ struct virtio_blk_request {
     struct virtio_blk *blk;
     struct virtio_token token;
     struct virtio_segment status; /* one byte */
-    uint32_t written;             /* used length on success and failure */
+    uint32_t written;             /* used length */
     uint16_t next_free;
     bool flush_after; /* write-through: a flush follows the write */
     gpa_t data_at[BLOCK_MAX_SEGMENTS];
@@ -32,6 +32,7 @@ struct virtio_blk_request {
 struct virtio_blk {
     struct virtio_device virtio;
     unsigned in_flight;  /* requests a back end holds */
+    bool starved;        /* chains wait because orphans of a reset hold the pool */
     uint16_t first_free; /* head of the free list, VIRTIO_BLK_QUEUE_SIZE: none */
     struct virtio_blk_request requests[VIRTIO_BLK_QUEUE_SIZE];
     struct virtio_blk_config config;
