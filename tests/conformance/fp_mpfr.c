@@ -640,17 +640,51 @@ static void random_border(struct random *r, const struct operation *op, uint64_t
     in[0] ^= sign;
 }
 
+static uint64_t random_integer(struct random *r, enum type type)
+{
+    uint64_t value = random_next(r);
+
+    if (random_below(r, 2))
+        value = random_sparse(r, 63) * 2 + random_below(r, 2);
+    value >>= random_below(r, 64);
+    if (random_below(r, 2))
+        value = 0 - value;
+    return type == I32 || type == U32 ? (uint32_t)value : value;
+}
+
+/* A double around the ends of the range of singles. */
+static uint64_t random_near_single(struct random *r)
+{
+    uint64_t field = 1023 - 127 - 27 + random_below(r, 32);
+
+    if (random_below(r, 4) == 0)
+        field = 1023 + 125 + random_below(r, 5);
+    return field << 52 | random_fraction(r, 52) | (random_next(r) & FP64_SIGN);
+}
+
+/* For roots: mostly positive, often near a square; `bits` where neither. */
+static uint64_t random_radicand(struct random *r, const struct format *f, uint64_t bits)
+{
+    unsigned low = (unsigned)f->precision / 2 + random_below(r, 2);
+    uint32_t none = 0;
+
+    if (random_below(r, 8))
+        bits &= ~f->sign;
+    if (random_below(r, 4) || is_nan(f, bits) || is_infinite(f, bits))
+        return bits;
+    bits = bits >> low << low;
+    bits = f == &formats[F64] ? fp64_mul(bits, bits, FP_RNE, &none)
+                              : fp32_mul((uint32_t)bits, (uint32_t)bits, FP_RNE, &none);
+    if (bits > 1 && bits < f->infinity - 1)
+        bits = bits - 1 + random_below(r, 3);
+    return bits;
+}
+
 static void random_operands(struct random *r, const struct operation *op, uint64_t *in)
 {
     memset(in, 0, 3 * sizeof(in[0]));
     if (op->from > F64) {
-        unsigned width = op->from == I32 || op->from == U32 ? 32 : 64;
-        in[0] = random_below(r, 2) ? random_next(r) : random_sparse(r, 63) * 2 + random_below(r, 2);
-        in[0] >>= random_below(r, 64);
-        if (random_below(r, 2))
-            in[0] = 0 - in[0];
-        if (width == 32)
-            in[0] = (uint32_t)in[0];
+        in[0] = random_integer(r, op->from);
         return;
     }
 
@@ -659,29 +693,12 @@ static void random_operands(struct random *r, const struct operation *op, uint64
         in[i] = random_operand(r, f, in, i);
     if (op->arity == 3)
         in[2] = random_addend(r, f, in, in[2]);
-    if (random_below(r, 8) == 0 &&
-        (op->compute == compute_mul || op->compute == compute_div || op->compute == compute_fma))
+    if (op->compute == compute_sqrt)
+        in[0] = random_radicand(r, f, in[0]);
+    else if (op->from == F64 && op->to == F32 && random_below(r, 2))
+        in[0] = random_near_single(r);
+    else if (op->compute && op->arity > 1 && random_below(r, 8) == 0)
         random_border(r, op, in);
-    if (op->arity == 1 && op->to == F32 && op->from == F64 && random_below(r, 2)) {
-        /* Around the ranges of the narrow format. */
-        uint64_t field = 1023 - 127 - 27 + random_below(r, 32);
-        if (random_below(r, 4) == 0)
-            field = 1023 + 125 + random_below(r, 5);
-        in[0] = field << 52 | random_fraction(r, 52) | (random_next(r) & f->sign);
-    }
-    if (op->compute == compute_sqrt) {
-        in[0] &= random_below(r, 8) ? ~f->sign : UINT64_MAX;
-        if (random_below(r, 4) == 0 && !is_nan(f, in[0]) && !is_infinite(f, in[0])) {
-            /* Squares, and their neighbours. */
-            uint32_t none = 0;
-            unsigned low = (unsigned)f->precision / 2 + random_below(r, 2);
-            uint64_t root = in[0] >> low << low;
-            in[0] = op->from == F64 ? fp64_mul(root, root, FP_RNE, &none)
-                                    : fp32_mul((uint32_t)root, (uint32_t)root, FP_RNE, &none);
-            if (in[0] > 1 && in[0] < f->infinity - 1)
-                in[0] = in[0] - 1 + random_below(r, 3);
-        }
-    }
 }
 
 /* --- Faults to be noticed ------------------------------------------------- */
