@@ -388,7 +388,7 @@ static int compute_set(mpfr_t to, mpfr_t *in, mpfr_rnd_t rnd)
 #define OURS(name, ...)                                                           \
     static uint64_t ours_##name(const uint64_t *in, unsigned rm, uint32_t *flags) \
     {                                                                             \
-        (void)rm, (void)flags;                                                    \
+        (void)rm, *flags |= 0;                                                    \
         return name(__VA_ARGS__);                                                 \
     }
 #define OURS_I32(name, ...)                                                       \
