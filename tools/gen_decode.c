@@ -55,6 +55,7 @@ struct tree {
 
 struct table {
     const char *path;
+    bool has_formats; /* INSN rows: id, "mnemonic", format, "pattern"; else id, "pattern" */
     struct row rows[MAX_ROWS];
     unsigned count;
     unsigned errors;
@@ -143,9 +144,8 @@ static void parse_row(struct table *table, unsigned line, const char *text)
     struct row *row = &table->rows[table->count++];
     *row = (struct row){.line = line};
     strcpy(row->id, columns[0]);
-    /* INSN: id, "mnemonic", format, "pattern"; RVC: id, "pattern", op. */
-    unsigned pattern = columns[1][0] == '"' && columns[3][0] == '"' ? 3 : 1;
-    if (pattern == 3)
+    unsigned pattern = table->has_formats ? 3 : 1;
+    if (table->has_formats)
         strcpy(row->format, columns[2]);
     if (columns[pattern][0] != '"')
         complain(table, line, "%s: no pattern where one is expected", row->id);
@@ -370,6 +370,27 @@ static void print_table(const struct table *table, const char *prefix)
     print_numbers(prefix, "lists", tree->lists, tree->list_count);
 }
 
+static bool compile_table(struct table *table, const char *macro, const char *prefix)
+{
+    struct subset all = {.count = 0};
+
+    if (!read_table(table, macro))
+        return false;
+    check_pairs(table);
+    for (unsigned i = 0; i < table->count; i++) {
+        all.rows[all.count++] = i;
+        if (table->has_formats)
+            check_fields(table, &table->rows[i]);
+    }
+    if (table->errors != 0)
+        return false;
+
+    table->tree.list_count = 1;
+    add_slot(table, &all, true);
+    print_table(table, prefix);
+    return fflush(stdout) == 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 4) {
@@ -377,25 +398,13 @@ int main(int argc, char **argv)
         return 2;
     }
     struct table *table = calloc(1, sizeof(*table));
-    struct subset *all = calloc(1, sizeof(*all));
-    if (!table || !all)
-        abort();
+    if (!table) {
+        fprintf(stderr, "gen_decode: out of memory\n");
+        return 1;
+    }
     table->path = argv[1];
-    if (!read_table(table, argv[2]))
-        return 1;
-    check_pairs(table);
-    for (unsigned i = 0; i < table->count; i++)
-        if (table->rows[i].format[0] != '\0')
-            check_fields(table, &table->rows[i]);
-    if (table->errors != 0)
-        return 1;
-
-    for (unsigned i = 0; i < table->count; i++)
-        all->rows[all->count++] = i;
-    table->tree.list_count = 1;
-    add_slot(table, all, true);
-    print_table(table, argv[3]);
-    free(all);
+    table->has_formats = strcmp(argv[2], "INSN") == 0;
+    bool good = compile_table(table, argv[2], argv[3]);
     free(table);
-    return fflush(stdout) == 0 ? 0 : 1;
+    return good ? 0 : 1;
 }
