@@ -236,8 +236,8 @@ static void check_fields(struct table *table, const struct row *row)
             continue;
         uint32_t stray = ~row->mask & ~field_bits(formats[i].fields, formats[i].imm);
         if (stray != 0)
-            complain(table, row->line, "%s: format %s has no field for the dots at 0x%08x",
-                     row->id, row->format, stray);
+            complain(table, row->line, "%s: format %s has no field for the dots at 0x%08x", row->id,
+                     row->format, stray);
         return;
     }
     complain(table, row->line, "%s: no format '%s' in formats.def", row->id, row->format);

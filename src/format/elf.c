@@ -26,10 +26,9 @@ static const struct {
     uint16_t number;
     const char *name;
 } machines[] = {
-    {2, "SPARC"},       {3, "i386"},      {8, "MIPS"},      {20, "PowerPC"},
-    {21, "PowerPC64"},  {22, "S/390"},    {40, "Arm"},      {43, "SPARC V9"},
-    {50, "IA-64"},      {62, "x86-64"},   {183, "AArch64"}, {247, "BPF"},
-    {258, "LoongArch"},
+    {2, "SPARC"},     {3, "i386"},  {8, "MIPS"},        {20, "PowerPC"}, {21, "PowerPC64"},
+    {22, "S/390"},    {40, "Arm"},  {43, "SPARC V9"},   {50, "IA-64"},   {62, "x86-64"},
+    {183, "AArch64"}, {247, "BPF"}, {258, "LoongArch"},
 };
 
 static const char *machine_name(unsigned number)
@@ -37,7 +36,7 @@ static const char *machine_name(unsigned number)
     for (size_t i = 0; i < ARRAY_LEN(machines); i++)
         if (machines[i].number == number)
             return machines[i].name;
-    return "unknown";
+    return "an unknown processor";
 }
 
 /* `length` bytes from `offset` lie inside the file. */
@@ -113,8 +112,10 @@ static int check_segments(const struct elf *elf, struct error *err)
                              i, (unsigned long long)segment.file_size,
                              (unsigned long long)segment.offset, elf->size);
         if (segment.file_size > segment.memory_size)
-            return error_set(err, -EINVAL, "malformed: segment %u is larger in the file than in "
-                             "memory", i);
+            return error_set(err, -EINVAL,
+                             "malformed: segment %u is larger in the file than in "
+                             "memory",
+                             i);
         if (segment.memory_size > UINT64_MAX - segment.virtual_address ||
             segment.memory_size > UINT64_MAX - segment.physical_address)
             return error_set(err, -EINVAL, "malformed: segment %u wraps round the address space",
@@ -174,9 +175,9 @@ int elf_parse(const void *bytes, size_t size, struct elf *out, struct error *err
 
 struct elf_segment elf_segment_at(const struct elf *elf, unsigned index)
 {
-    struct reader reader = reader_make(
-        elf->bytes + elf->segments_offset + (uint64_t)index * SEGMENT_HEADER_SIZE,
-        SEGMENT_HEADER_SIZE);
+    struct reader reader =
+        reader_make(elf->bytes + elf->segments_offset + (uint64_t)index * SEGMENT_HEADER_SIZE,
+                    SEGMENT_HEADER_SIZE);
     struct elf_segment segment;
 
     segment.type = reader_le32(&reader);
@@ -202,9 +203,9 @@ const uint8_t *elf_segment_bytes(const struct elf *elf, const struct elf_segment
 /* A section header without its name, which is still an offset. */
 static struct elf_section read_section(const struct elf *elf, unsigned index, uint32_t *name)
 {
-    struct reader reader = reader_make(
-        elf->bytes + elf->sections_offset + (uint64_t)index * SECTION_HEADER_SIZE,
-        SECTION_HEADER_SIZE);
+    struct reader reader =
+        reader_make(elf->bytes + elf->sections_offset + (uint64_t)index * SECTION_HEADER_SIZE,
+                    SECTION_HEADER_SIZE);
     struct elf_section section = {.name = ""};
 
     *name = reader_le32(&reader);

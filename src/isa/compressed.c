@@ -5,7 +5,7 @@
 
 #include "base/bits.h"
 
-#include "compressed.inc"
+#include "isa/compressed.inc"
 
 enum rvc_reg {
     ZERO,
@@ -85,7 +85,7 @@ struct rvc {
 /* Row 0 is the reserved encodings. */
 static const struct rvc rows[] = {
     {.op = OP_illegal},
-#define RVC(id, pattern, op, rd, rs1, rs2, imm, conditions)                                        \
+#define RVC(id, pattern, op, rd, rs1, rs2, imm, conditions) \
     {OP_##op, rd, rs1, rs2, imm, conditions},
 #include "isa/compressed.def"
 #undef RVC

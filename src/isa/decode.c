@@ -7,7 +7,7 @@
 #include "base/bits.h"
 #include "isa/decode_internal.h"
 
-#include "decode.inc"
+#include "isa/decode.inc"
 
 static const struct decode_tree tree = {insns_nodes, insns_slots, insns_lists, insns_encodings};
 _Static_assert(ARRAY_LEN(insns_encodings) == OP_COUNT, "decode.inc is from this insns.def");

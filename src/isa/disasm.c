@@ -33,7 +33,7 @@ struct alias {
 };
 
 static const struct alias aliases[] = {
-#define ALIAS(op, conditions, value, name, operands)                                               \
+#define ALIAS(op, conditions, value, name, operands) \
     {OP_##op, conditions, (uint32_t)(value), name, operands},
 #include "isa/aliases.def"
 #undef ALIAS
@@ -57,8 +57,7 @@ static size_t output_room(const struct output *out)
     return out->length < out->size ? out->size - out->length : 0;
 }
 
-#define PUT(out, ...)                                                                              \
-    ((out)->length += format_text(output_end(out), output_room(out), __VA_ARGS__))
+#define PUT(out, ...) ((out)->length += format_text(output_end(out), output_room(out), __VA_ARGS__))
 
 static bool conditions_hold(const struct insn *insn, const struct alias *alias)
 {

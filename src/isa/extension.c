@@ -16,8 +16,8 @@ static const struct {
 #undef EXT
 };
 
-#define SET_G                                                                                      \
-    (BIT(EXT_I) | BIT(EXT_M) | BIT(EXT_A) | BIT(EXT_F) | BIT(EXT_D) | BIT(EXT_Zicsr) |             \
+#define SET_G                                                                          \
+    (BIT(EXT_I) | BIT(EXT_M) | BIT(EXT_A) | BIT(EXT_F) | BIT(EXT_D) | BIT(EXT_Zicsr) | \
      BIT(EXT_Zifencei))
 #define SET_B (BIT(EXT_Zba) | BIT(EXT_Zbb) | BIT(EXT_Zbs))
 

@@ -6,7 +6,7 @@
 
 const struct op_info isa_ops[] = {
     [OP_illegal] = {.name = "illegal"},
-#define INSN(id, mnemonic, format, pattern, extension, flags)                                      \
+#define INSN(id, mnemonic, format, pattern, extension, flags) \
     [OP_##id] = {mnemonic, FORMAT_##format, EXT_##extension, flags},
 #include "isa/insns.def"
 #undef INSN

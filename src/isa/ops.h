@@ -17,7 +17,7 @@ enum insn_flag {
     F_RS3 = 1 << 6,
     IS_BRANCH = 1 << 7, /* conditional, to pc + imm */
     IS_JUMP = 1 << 8,
-    IS_LOAD = 1 << 9, /* reads memory */
+    IS_LOAD = 1 << 9,   /* reads memory */
     IS_STORE = 1 << 10, /* writes memory */
     IS_ATOMIC = 1 << 11,
     IS_SYSTEM = 1 << 12, /* may change privilege, translation or CSRs, or trap always */

@@ -113,7 +113,8 @@ def isa_of(path):
     if not match:
         return "rv64gc"
     words = [re.sub(r"\d+p\d+$", "", w) for w in match[1][4:].split("_")]
-    known = set(re.findall(r'^EXT\(\w+,\s*"(\w+)"', (ROOT / "src/isa/extensions.def").read_text(), re.M))
+    table = (ROOT / "src/isa/extensions.def").read_text()
+    known = set(re.findall(r'^EXT\(\w+,\s*"(\w+)"', table, re.M))
     words = [w for w in words if w in known]
     return "rv64" + "".join(w for w in words if len(w) == 1) + "".join(
         "_" + w for w in words if len(w) > 1)

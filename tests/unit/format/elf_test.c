@@ -65,8 +65,9 @@ static void put_symbol(uint8_t *file, unsigned index, uint32_t name, uint16_t se
 static void make_file(uint8_t *file)
 {
     memset(file, 0, FILE_SIZE);
-    memcpy(file, "\x7f"
-                 "ELF\x02\x01\x01",
+    memcpy(file,
+           "\x7f"
+           "ELF\x02\x01\x01",
            7);
     store_le16(file + 16, ELF_TYPE_EXEC);
     store_le16(file + 18, 243);
@@ -149,7 +150,8 @@ TEST(elf, foreign_files_are_named)
     store_le16(file + 18, 62);
     check_refused(file, sizeof(file), "ELF file for x86-64 (machine 62), not for RISC-V");
     store_le16(file + 18, 999);
-    check_refused(file, sizeof(file), "ELF file for unknown (machine 999), not for RISC-V");
+    check_refused(file, sizeof(file),
+                  "ELF file for an unknown processor (machine 999), not for RISC-V");
     make_file(file);
     store_le16(file + 16, 1);
     check_refused(file, sizeof(file), "relocatable object; link it first");
@@ -164,8 +166,7 @@ TEST(elf, malformed_segments_are_refused)
     check_refused(file, sizeof(file), "no loadable segment");
     make_file(file);
     store_le64(file + PHDRS + 40, 7);
-    check_refused(file, sizeof(file),
-                  "malformed: segment 0 is larger in the file than in memory");
+    check_refused(file, sizeof(file), "malformed: segment 0 is larger in the file than in memory");
     make_file(file);
     store_le64(file + PHDRS + 16, UINT64_MAX - 8);
     check_refused(file, sizeof(file), "malformed: segment 0 wraps round the address space");

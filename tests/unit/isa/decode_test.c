@@ -184,17 +184,17 @@ TEST(decode, reserved_encodings_are_illegal)
 {
     static const uint32_t words[] = {
         0xffffffff,
-        0x00000003 | 7 << 12, /* load of funct3 7 */
+        0x00000003 | 7 << 12,  /* load of funct3 7 */
         0x02001013 | 1u << 26, /* slli with bit 26 */
-        0x0200101b,           /* slliw by 32 */
-        0x00005053 | 0 << 25, /* fadd.s, rm 5 */
-        0x00006053,           /* fadd.s, rm 6 */
-        0x1010202f,           /* lr.w with rs2 */
-        0x00000073 | 1 << 7,  /* ecall with rd */
-        0x12000073 | 1 << 7,  /* sfence.vma with rd */
-        0x00004073,           /* system of funct3 4 */
-        0x00002063,           /* branch of funct3 2 */
-        0x08a5453b,           /* pack: only zext.h of it is there */
+        0x0200101b,            /* slliw by 32 */
+        0x00005053 | 0 << 25,  /* fadd.s, rm 5 */
+        0x00006053,            /* fadd.s, rm 6 */
+        0x1010202f,            /* lr.w with rs2 */
+        0x00000073 | 1 << 7,   /* ecall with rd */
+        0x12000073 | 1 << 7,   /* sfence.vma with rd */
+        0x00004073,            /* system of funct3 4 */
+        0x00002063,            /* branch of funct3 2 */
+        0x08a5453b,            /* pack: only zext.h of it is there */
     };
     const struct extension_set all = extension_set_all();
 

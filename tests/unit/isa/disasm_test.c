@@ -120,7 +120,6 @@ TEST(disasm, csr_rows_are_unique)
     CHECK(isa_csr_name(0x8c0) == NULL);
 }
 
-TEST_MAIN(TESTS(disasm, aliases_are_those_of_objdump),
-          TESTS(disasm, operands_are_written_by_kind),
+TEST_MAIN(TESTS(disasm, aliases_are_those_of_objdump), TESTS(disasm, operands_are_written_by_kind),
           TESTS(disasm, a_short_buffer_gets_a_prefix_and_the_full_length),
           TESTS(disasm, any_word_has_a_text), TESTS(disasm, csr_rows_are_unique))

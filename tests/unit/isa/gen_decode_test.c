@@ -108,5 +108,4 @@ TEST_MAIN(TESTS(gen_decode, a_good_table_is_accepted), TESTS(gen_decode, equal_r
           TESTS(gen_decode, crossing_rows_overlap),
           TESTS(gen_decode, a_special_case_stands_before_the_general_row),
           TESTS(gen_decode, patterns_have_32_bits_of_three_kinds),
-          TESTS(gen_decode, dots_need_a_field),
-          TESTS(gen_decode, ids_are_unique_and_rows_readable))
+          TESTS(gen_decode, dots_need_a_field), TESTS(gen_decode, ids_are_unique_and_rows_readable))
