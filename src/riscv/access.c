@@ -24,8 +24,9 @@ static bool is_watched_page(const struct hart *hart, gva_t va)
     return false;
 }
 
-/* A watched access is reported once the instruction is done, as hardware does. */
-static void check_watchpoints(struct hart *hart, gva_t va, unsigned size, enum access access)
+/* A watched access is reported before it happens, as debuggers of RISC-V expect:
+ * they take the watchpoint out, step over the instruction, and put it back. */
+static bool hits_watchpoint(struct hart *hart, gva_t va, unsigned size, enum access access)
 {
     for (unsigned i = 0; i < hart->debug.watchpoint_count; i++) {
         const struct hart_watchpoint *watch = &hart->debug.watchpoints[i];
@@ -35,8 +36,9 @@ static void check_watchpoints(struct hart *hart, gva_t va, unsigned size, enum a
             continue;
         hart->debug.stop = access == ACCESS_STORE ? HART_STOP_WATCH_WRITE : HART_STOP_WATCH_READ;
         hart->debug.watch_address = MAX(va, watch->address);
-        hart_kick(hart);
+        return true;
     }
+    return false;
 }
 
 static void fill(struct hart *hart, gva_t va, enum access access, const struct mmu_result *result,
@@ -57,7 +59,8 @@ static void fill(struct hart *hart, gva_t va, enum access access, const struct m
         entry->store_tag = (uint64_t)(slot ^ 1) << PAGE_SHIFT;
 }
 
-/* One access within a page: where it goes. *host NULL: a device at *pa. */
+/* One access within a page: where it goes. *host NULL: a device at *pa. False: an
+ * exception was taken, or the debugger wants to know first. */
 static bool resolve(struct hart *hart, gva_t va, unsigned size, enum access access, gpa_t *pa,
                     uint8_t **host)
 {
@@ -72,8 +75,7 @@ static bool resolve(struct hart *hart, gva_t va, unsigned size, enum access acce
     if (!*host)
         return true;
     if (hart->debug.watchpoint_count && is_watched_page(hart, va)) {
-        check_watchpoints(hart, va, size, access);
-        return true;
+        return !hits_watchpoint(hart, va, size, access);
     }
     if (pmp_page_is_uniform(hart, result.pa) &&
         space_ram(hart->config.space, result.pa & ~PAGE_MASK, PAGE_SIZE))
@@ -188,7 +190,7 @@ void *hart_atomic_address(struct hart *hart, gva_t va, unsigned size, enum acces
     }
     if (!resolve(hart, va, size, access, &pa, &host))
         return NULL;
-    if (!host)
+    if (!host && hart->debug.stop == HART_STOP_NONE)
         hart_exception(hart, access == ACCESS_LOAD ? CAUSE_LOAD_ACCESS : CAUSE_STORE_ACCESS, va);
     return host;
 }

@@ -78,7 +78,7 @@ enum hart_stop {
     HART_STOP_NONE,
     HART_STOP_STEP,
     HART_STOP_BREAKPOINT,  /* pc is at a breakpoint */
-    HART_STOP_WATCH_WRITE, /* an access to watch_address; pc is at it or behind it */
+    HART_STOP_WATCH_WRITE, /* the instruction at pc is about to access watch_address */
     HART_STOP_WATCH_READ,
 };
 

@@ -218,7 +218,7 @@ HANDLER(prefetch_w) { NEXT(); }
         if (!(condition))                                                                          \
             NEXT();                                                                                \
         if (LIKELY(op->near && !interp_must_leave(hart, icount) && !(op->imm & hart->ialign)))     \
-            CONTINUE(op + op->imm / 2);                                                            \
+            CONTINUE(OP_AT(op->imm));                                                            \
         TAIL jump_far(hart, op, icount);                                                           \
     }
 
@@ -258,7 +258,7 @@ HANDLER(jal)
         return NULL;
     X(rd) = PC + op->length;
     if (LIKELY(op->near && !interp_must_leave(hart, icount)))
-        CONTINUE(op + op->imm / 2);
+        CONTINUE(OP_AT(op->imm));
     TAIL interp_jump(hart, target, icount);
 }
 

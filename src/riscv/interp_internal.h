@@ -48,6 +48,11 @@ interp_handler op_illegal;
 
 #define NEXT() CONTINUE((const struct code_op *)(const void *)((const char *)op + op->step))
 
+/* The op `bytes` further on in this page (an even number): one slot a halfword. */
+#define OP_AT(bytes)                                                                               \
+    ((const struct code_op *)(const void *)((const char *)op +                                     \
+                                            (int64_t)(bytes) * (int)(sizeof(*op) / 2)))
+
 #define X(register) (hart->x[op->register])
 #define F(register) (hart->f[op->register])
 #define IMM ((uint64_t)(int64_t)op->imm)

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Getting the guest into memory: kernel, initrd, firmware and device tree, and
+ * the state in which harts start.
+ *
+ *     0x80000000  firmware, or a bare-metal ELF where it wants to be
+ *     0x80200000  kernel Image (RAM + its text_offset)
+ *     ...         initrd, then the device tree, at the top of the first 1 GiB
+ *
+ * The RISC-V Image header: Documentation/arch/riscv/boot-image-header.rst of
+ * Linux. Files are hostile; each way to be wrong has one line. */
+#include "base/endian.h"
+#include "format/elf.h"
+#include "machine/inflate.h"
+#include "machine/machine_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IMAGE_HEADER_SIZE 64
+#define IMAGE_MAGIC2_AT 0x38
+#define IMAGE_MAGIC2 0x05435352u   /* "RSC\5" */
+#define ARM64_MAGIC 0x644d5241u    /* "ARM\x64" at the same place */
+#define BZIMAGE_MAGIC_AT 0x202
+#define BZIMAGE_MAGIC 0x53726448u  /* "HdrS" */
+#define KERNEL_OFFSET UINT64_C(0x200000)
+#define PAYLOAD_ADDRESS (MACHINE_RAM_BASE + KERNEL_OFFSET) /* where fw_jump jumps */
+/* 32-bit firmware code and old kernels want these low. */
+#define LOW_MEMORY_LIMIT UINT64_C(0xc0000000)
+#define DTB_ALIGNMENT UINT64_C(0x200000)
+
+/* struct fw_dynamic_info of OpenSBI, version 2. */
+#define DYNAMIC_INFO_MAGIC UINT64_C(0x4942534f)
+#define DYNAMIC_INFO_VERSION 2
+#define DYNAMIC_INFO_MODE_S 1
+#define DYNAMIC_INFO_SIZE 48
+#define DYNAMIC_INFO_AT BOARD_ROM_BASE
+
+static const char *const symbol_names[MAX_SYMBOL_NAMES] = {"tohost", "fromhost", "begin_signature",
+                                                           "end_signature"};
+
+static gpa_t ram_end(const struct machine *machine)
+{
+    return MACHINE_RAM_BASE + machine->config.memory_bytes;
+}
+
+/* ---- pieces ---- */
+
+static bool is_in_ram(const struct machine *machine, gpa_t at, uint64_t size)
+{
+    return at >= MACHINE_RAM_BASE && at <= ram_end(machine) && size <= ram_end(machine) - at;
+}
+
+/* Copies the bytes; the pieces of one boot never overlap. */
+static int add_piece(struct machine *machine, const struct machine_file *file, gpa_t at,
+                     const uint8_t *bytes, size_t size, uint64_t memory_size, struct error *err)
+{
+    struct boot_image *boot = &machine->boot;
+
+    if (memory_size < size)
+        memory_size = size;
+    for (unsigned i = 0; i < boot->piece_count; i++) {
+        const struct boot_piece *other = &boot->pieces[i];
+        if (at < other->at + other->memory_size && other->at < at + memory_size)
+            return error_set(err, -EINVAL,
+                             "'%s' would lie at 0x%llx over what is loaded at 0x%llx: give the "
+                             "machine more --memory, or link it elsewhere",
+                             file->path, (unsigned long long)at, (unsigned long long)other->at);
+    }
+    if (boot->piece_count == BOOT_MAX_PIECES)
+        return error_set(err, -E2BIG, "'%s' has too many segments", file->path);
+    uint8_t *copy = malloc(MAX(size, 1));
+    if (!copy)
+        return error_set(err, -ENOMEM, "cannot load '%s': out of memory", file->path);
+    memcpy(copy, bytes, size);
+    boot->pieces[boot->piece_count++] = (struct boot_piece){at, memory_size, copy, size};
+    return 0;
+}
+
+/* ---- ELF ---- */
+
+static int load_elf_segment(struct machine *machine, const struct machine_file *file,
+                            const struct elf *elf, const struct elf_segment *segment,
+                            struct error *err)
+{
+    const uint8_t *bytes = elf_segment_bytes(elf, segment);
+
+    if (segment->memory_size == 0)
+        return 0;
+    if (!bytes)
+        return error_set(err, -EINVAL, "'%s' is truncated: a segment lies behind its end",
+                         file->path);
+    if (!is_in_ram(machine, segment->physical_address, segment->memory_size))
+        return error_set(err, -EINVAL,
+                         "'%s' wants 0x%llx bytes at 0x%llx, outside RAM (0x%llx-0x%llx): link it "
+                         "for RAM or give the machine more --memory",
+                         file->path, (unsigned long long)segment->memory_size,
+                         (unsigned long long)segment->physical_address,
+                         (unsigned long long)MACHINE_RAM_BASE,
+                         (unsigned long long)ram_end(machine) - 1);
+    return add_piece(machine, file, segment->physical_address, bytes, segment->file_size,
+                     segment->memory_size, err);
+}
+
+/* An entry that is a virtual address means the physical one of its segment. */
+static gpa_t physical_entry(const struct elf *elf)
+{
+    for (unsigned i = 0; i < elf->segment_count; i++) {
+        struct elf_segment segment = elf_segment_at(elf, i);
+        uint64_t offset = elf->entry - segment.virtual_address;
+        if (segment.type == ELF_SEGMENT_LOAD && offset < segment.memory_size)
+            return segment.physical_address + offset;
+    }
+    return elf->entry;
+}
+
+static void note_symbols(struct machine *machine, const struct elf *elf)
+{
+    for (unsigned i = 0; i < MAX_SYMBOL_NAMES; i++) {
+        struct boot_symbol *symbol = &machine->boot.symbols[i];
+        symbol->name = symbol_names[i];
+        symbol->exists = elf_find_symbol(elf, symbol->name, &symbol->value);
+    }
+}
+
+static bool is_elf(const uint8_t *bytes, size_t size)
+{
+    return size >= 4 && memcmp(bytes, "\177ELF", 4) == 0;
+}
+
+static int load_elf(struct machine *machine, const struct machine_file *file, gpa_t *entry,
+                    struct error *err)
+{
+    struct elf elf;
+    struct error reason = {0};
+    int result = elf_parse(file->bytes, file->size, &elf, &reason);
+
+    if (result < 0)
+        return error_set(err, result, "cannot boot '%s': %s", file->path, reason.text);
+    for (unsigned i = 0; i < elf.segment_count; i++) {
+        struct elf_segment segment = elf_segment_at(&elf, i);
+        if (segment.type != ELF_SEGMENT_LOAD)
+            continue;
+        result = load_elf_segment(machine, file, &elf, &segment, err);
+        if (result < 0)
+            return result;
+    }
+    *entry = physical_entry(&elf);
+    if (!is_in_ram(machine, *entry, 2))
+        return error_set(err, -EINVAL, "'%s' has its entry at 0x%llx, outside RAM", file->path,
+                         (unsigned long long)*entry);
+    note_symbols(machine, &elf);
+    return 0;
+}
+
+/* ---- kernel Image ---- */
+
+static const char *foreign_kernel(const uint8_t *bytes, size_t size)
+{
+    if (size >= IMAGE_HEADER_SIZE && load_le32(bytes + IMAGE_MAGIC2_AT) == ARM64_MAGIC)
+        return "an arm64 kernel";
+    if (size >= BZIMAGE_MAGIC_AT + 4 && load_le32(bytes + BZIMAGE_MAGIC_AT) == BZIMAGE_MAGIC)
+        return "an x86 kernel";
+    if (size >= 2 && memcmp(bytes, "#!", 2) == 0)
+        return "a script";
+    if (size >= 4 && load_be32(bytes) == 0xd00dfeed)
+        return "a device tree (use --dtb)";
+    return NULL;
+}
+
+static bool is_image(const uint8_t *bytes, size_t size)
+{
+    return size >= IMAGE_HEADER_SIZE && load_le32(bytes + IMAGE_MAGIC2_AT) == IMAGE_MAGIC2;
+}
+
+/* What the PE headers of an EFI-stub kernel say its file must hold; 0 when there
+ * are none. A plain Image does not tell its own file size. */
+static uint64_t pe_file_size(const uint8_t *bytes, size_t size)
+{
+    struct reader r = reader_make(bytes, size);
+    uint64_t end = 0;
+
+    if (size < IMAGE_HEADER_SIZE || memcmp(bytes, "MZ", 2) != 0)
+        return 0;
+    uint32_t header = load_le32(bytes + 0x3c);
+    reader_bytes(&r, header);
+    if (reader_le32(&r) != 0x00004550) /* "PE" */
+        return 0;
+    reader_le16(&r); /* machine */
+    unsigned sections = reader_le16(&r);
+    reader_bytes(&r, 12);
+    unsigned optional = reader_le16(&r);
+    reader_le16(&r);
+    reader_bytes(&r, optional);
+    for (unsigned i = 0; i < sections && !r.bad; i++) {
+        reader_bytes(&r, 16); /* name, virtual size and address */
+        uint64_t raw_size = reader_le32(&r);
+        uint64_t raw_at = reader_le32(&r);
+        reader_bytes(&r, 16);
+        end = MAX(end, raw_at + raw_size);
+    }
+    return r.bad ? UINT64_MAX : end;
+}
+
+static int load_image(struct machine *machine, const struct machine_file *file, gpa_t *entry,
+                      struct error *err)
+{
+    uint64_t offset = load_le64(file->bytes + 8);
+    uint64_t image_size = load_le64(file->bytes + 16);
+
+    if (pe_file_size(file->bytes, file->size) > file->size)
+        return error_set(err, -EINVAL, "kernel '%s' is truncated: its headers name more bytes",
+                         file->path);
+    if (image_size == 0) /* kernels before 3.17's header */
+        offset = KERNEL_OFFSET;
+    if (offset & PAGE_MASK)
+        return error_set(err, -EINVAL, "kernel '%s' has a broken header: text offset 0x%llx",
+                         file->path, (unsigned long long)offset);
+    uint64_t memory_size = MAX(image_size, file->size);
+    if (offset > machine->config.memory_bytes || !is_in_ram(machine, MACHINE_RAM_BASE + offset, memory_size))
+        return error_set(err, -EINVAL, "kernel '%s' needs %llu MiB and does not fit: give the machine more --memory",
+                         file->path, (unsigned long long)((memory_size + offset) >> 20) + 1);
+    *entry = MACHINE_RAM_BASE + offset;
+    return add_piece(machine, file, *entry, file->bytes, file->size, memory_size, err);
+}
+
+/* ---- which of them ---- */
+
+static int load_raw(struct machine *machine, const struct machine_file *file, gpa_t at,
+                    struct error *err)
+{
+    if (!is_in_ram(machine, at, file->size))
+        return error_set(err, -EINVAL, "'%s' does not fit at 0x%llx: give the machine more --memory",
+                         file->path, (unsigned long long)at);
+    return add_piece(machine, file, at, file->bytes, file->size, file->size, err);
+}
+
+static int load_kernel_bytes(struct machine *machine, const struct machine_file *file,
+                             struct error *err)
+{
+    struct boot_image *boot = &machine->boot;
+    const char *foreign = foreign_kernel(file->bytes, file->size);
+
+    if (is_elf(file->bytes, file->size))
+        return load_elf(machine, file, &boot->kernel_entry, err);
+    if (foreign)
+        return error_set(err, -ENOEXEC, "'%s' is %s, not a RISC-V kernel", file->path, foreign);
+    if (is_image(file->bytes, file->size))
+        return load_image(machine, file, &boot->kernel_entry, err);
+    if (machine->config.boot.mode == FIRMWARE_BUILTIN)
+        return error_set(err, -ENOEXEC,
+                         "'%s' is not a RISC-V kernel: no Image, ELF or gzip header (a raw binary "
+                         "needs --firmware)",
+                         file->path);
+    /* Firmware hands over to whatever lies there; bare metal starts with it. */
+    boot->kernel_entry =
+        machine->config.boot.mode == FIRMWARE_FILE ? PAYLOAD_ADDRESS : MACHINE_RAM_BASE;
+    return load_raw(machine, file, boot->kernel_entry, err);
+}
+
+static int load_kernel(struct machine *machine, struct error *err)
+{
+    struct machine_file file = machine->config.boot.kernel;
+    uint8_t *inflated = NULL;
+    int result = 0;
+
+    if (!file.path)
+        return 0;
+    if (inflate_is_gzip(file.bytes, file.size)) {
+        result = inflate_gzip(&file, machine->config.memory_bytes, &inflated, &file.size, err);
+        file.bytes = inflated;
+    }
+    if (result == 0)
+        result = load_kernel_bytes(machine, &file, err);
+    free(inflated);
+    return result;
+}
+
+static int load_firmware(struct machine *machine, struct error *err)
+{
+    const struct machine_file *file = &machine->config.boot.firmware;
+    const char *foreign = foreign_kernel(file->bytes, file->size);
+
+    if (is_elf(file->bytes, file->size))
+        return load_elf(machine, file, &machine->boot.entry, err);
+    if (foreign)
+        return error_set(err, -ENOEXEC, "firmware '%s' is %s", file->path, foreign);
+    machine->boot.entry = MACHINE_RAM_BASE;
+    return load_raw(machine, file, MACHINE_RAM_BASE, err);
+}
+
+/* ---- initrd and device tree: at the top of low memory ---- */
+
+static gpa_t low_memory_top(const struct machine *machine)
+{
+    return MIN(ram_end(machine), LOW_MEMORY_LIMIT);
+}
+
+static int place_dtb(struct machine *machine, struct error *err)
+{
+    const struct machine_file *given = &machine->config.boot.dtb;
+    struct machine_file file = {.path = given->path ? given->path : "the device tree"};
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int result = given->path ? describe_fdt_patch(machine, given, &bytes, &size, err)
+                             : describe_fdt(machine, &bytes, &size, err);
+
+    if (result < 0)
+        return result;
+    result = add_piece(machine, &file, machine->boot.dtb, bytes, size, size, err);
+    free(bytes);
+    return result;
+}
+
+/* Reserved before the initrd is placed, because the tree says where that lies. */
+static void reserve_dtb(struct machine *machine)
+{
+    gpa_t top = low_memory_top(machine);
+    uint64_t room = machine->config.memory_bytes >= 16 * MIB ? DTB_ALIGNMENT : 512 * KIB;
+
+    machine->boot.dtb = (top - room) & ~(room - 1);
+}
+
+static int place_initrd(struct machine *machine, struct error *err)
+{
+    const struct machine_file *file = &machine->config.boot.initrd;
+
+    if (!file->path)
+        return 0;
+    uint64_t room = machine->boot.dtb - MACHINE_RAM_BASE;
+    if (file->size > room)
+        return error_set(err, -EFBIG,
+                         "initrd '%s' (%llu MiB) does not fit into %llu MiB of guest memory: give "
+                         "the machine more --memory",
+                         file->path, (unsigned long long)(file->size >> 20),
+                         (unsigned long long)(machine->config.memory_bytes >> 20));
+    machine->boot.initrd = (machine->boot.dtb - file->size) & ~PAGE_MASK;
+    machine->boot.initrd_size = file->size;
+    return add_piece(machine, file, machine->boot.initrd, file->bytes, file->size, file->size, err);
+}
+
+int boot_prepare(struct machine *machine, struct error *err)
+{
+    const struct machine_boot *config = &machine->config.boot;
+    struct boot_image *boot = &machine->boot;
+    int result = load_kernel(machine, err);
+
+    if (result == 0 && config->mode == FIRMWARE_FILE) {
+        result = load_firmware(machine, err);
+        boot->dynamic_info = DYNAMIC_INFO_AT;
+        if (!config->kernel.path)
+            boot->kernel_entry = 0;
+    } else {
+        boot->entry = boot->kernel_entry;
+    }
+    reserve_dtb(machine);
+    if (result == 0)
+        result = place_initrd(machine, err);
+    if (result == 0)
+        result = place_dtb(machine, err);
+    return result;
+}
+
+void boot_free(struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->boot.piece_count; i++)
+        free(machine->boot.pieces[i].bytes);
+    machine->boot.piece_count = 0;
+}
+
+/* ---- at reset ---- */
+
+static void write_dynamic_info(struct machine *machine)
+{
+    uint8_t *info = machine->rom + (DYNAMIC_INFO_AT - BOARD_ROM_BASE);
+    const uint64_t fields[DYNAMIC_INFO_SIZE / 8] = {
+        DYNAMIC_INFO_MAGIC, DYNAMIC_INFO_VERSION, machine->boot.kernel_entry,
+        DYNAMIC_INFO_MODE_S, 0, 0};
+
+    for (unsigned i = 0; i < ARRAY_LEN(fields); i++)
+        store_le64(info + 8 * i, fields[i]);
+}
+
+/* S-mode as our own firmware hands it over (SBI 2.0, "System Reset" and Linux'
+ * boot requirements): everything delegated, all memory and counters open. */
+static void start_in_supervisor(struct hart *hart)
+{
+    hart->medeleg = CAUSE_DELEGABLE & ~BIT(CAUSE_ECALL_S);
+    hart->mideleg = IRQ_SUPERVISOR;
+    hart->mcounteren = 0xffffffff;
+    csr_poke(hart, 0x30a,
+             ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | MENVCFG_ADUE | MENVCFG_PBMTE | MENVCFG_STCE);
+    csr_poke(hart, 0x3b0, bits_mask(54)); /* one NAPOT entry over everything, RWX */
+    csr_poke(hart, 0x3a0, 0x1f);
+    hart_set_privilege(hart, PRIV_S);
+}
+
+void boot_load(struct machine *machine)
+{
+    const struct boot_image *boot = &machine->boot;
+
+    for (unsigned i = 0; i < boot->piece_count; i++) {
+        const struct boot_piece *piece = &boot->pieces[i];
+        memcpy(machine->ram + (piece->at - MACHINE_RAM_BASE), piece->bytes, piece->size);
+    }
+    if (boot->dynamic_info)
+        write_dynamic_info(machine);
+    for (unsigned i = 0; i < machine->config.cpus; i++) {
+        struct hart *hart = machine->harts[i].hart;
+        hart->pc = boot->entry;
+        hart->x[10] = i;
+        hart->x[11] = boot->dtb;
+        hart->x[12] = boot->dynamic_info;
+        if (machine->config.boot.mode == FIRMWARE_BUILTIN)
+            start_in_supervisor(hart);
+    }
+}
