@@ -43,7 +43,7 @@ static int inflate_all(z_stream *stream, uint64_t most, uint8_t **bytes, size_t 
 int inflate_gzip(const struct machine_file *file, uint64_t most, uint8_t **bytes, size_t *size,
                  struct error *err)
 {
-    z_stream stream = {.next_in = (z_const Bytef *)file->bytes, .avail_in = (uInt)file->size};
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)file->bytes, .avail_in = (uInt)file->size};
     uint8_t *out = NULL;
 
     if (inflateInit2(&stream, GZIP_WINDOW) != Z_OK)

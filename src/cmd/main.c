@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * doppel: runs whole computers of another instruction set as ordinary
+ * processes. The first word says what to do. */
+#include "base/log.h"
+#include "base/types.h"
+#include "cmd/boot.h"
+#include "cmd/disasm.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifndef DOPPEL_VERSION
+#define DOPPEL_VERSION "unknown"
+#endif
+
+static int cmd_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("doppel %s\n", DOPPEL_VERSION);
+    return 0;
+}
+
+static int cmd_help(int argc, char **argv);
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"boot", cmd_boot, "a RISC-V machine in the foreground"},
+    {"disasm", cmd_disasm, "the code of a riscv64 ELF file as text"},
+    {"version", cmd_version, "the version of doppel"},
+    {"help", cmd_help, "this list"},
+};
+
+static int cmd_help(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("usage: doppel COMMAND [arguments]\n\n");
+    for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
+        printf("  %-8s %s\n", commands[i].name, commands[i].help);
+    printf("\n'doppel boot --help' lists its options.\n");
+    return 0;
+}
+
+static void print_log(enum log_level level, const char *line)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+
+    fprintf(stderr, "doppel: %s: %s\n", names[level], line);
+}
+
+static const struct command *find_command(const char *name)
+{
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    log_set_sink(print_log);
+    if (argc < 2) {
+        fprintf(stderr, "doppel: what shall be done? 'doppel help' lists the commands\n");
+        return 2;
+    }
+    const struct command *command = find_command(argv[1]);
+    if (!command) {
+        fprintf(stderr, "doppel: there is no command '%s'; 'doppel help' lists them\n", argv[1]);
+        return 2;
+    }
+    return command->run(argc - 1, argv + 1);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the user asked for, checked as far as words alone allow. */
+#pragma once
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "base/types.h"
+#include "machine/machine.h"
+
+enum vm_stats {
+    STATS_NONE,
+    STATS_TEXT,
+    STATS_JSON,
+};
+
+struct vm_disk_config {
+    const char *path; /* within `text` */
+    char *text;       /* owned */
+    bool format_given;
+    bool read_only;
+    bool snapshot;
+    bool bus_given;
+    bool on_mmio;
+};
+
+/* Strings are borrowed from the command line unless they say otherwise. */
+struct vm_config {
+    const char *kernel;
+    const char *initrd;
+    const char *append;
+    const char *dtb;
+    const char *firmware; /* NULL: chosen by the kernel */
+    unsigned cpus;
+    uint64_t memory_bytes;
+    struct extension_set extensions;
+    enum satp_mode widest_satp;
+    struct vm_disk_config disks[MACHINE_MAX_DISKS];
+    unsigned disk_count;
+    const char *serial;
+    const char *console; /* NULL: none */
+    const char *gdb;
+    bool start_paused;
+    bool no_reboot;
+    bool snapshot;
+    const char *name;
+    bool has_seed;
+    uint64_t seed;
+    bool icount;
+    const char *signature;
+    enum vm_stats stats;
+};
+
+void vm_config_init(struct vm_config *config);
+void vm_config_fini(struct vm_config *config);
+
+/* Reads the words after `boot`. Returns 0; 1 when --help was asked for; or
+ * -EINVAL with one line in `err`. */
+MUST_CHECK int vm_config_parse(struct vm_config *config, int argc, char **argv, struct error *err);
+
+/* Writes the list of options to stdout. */
+void vm_config_print_options(void);

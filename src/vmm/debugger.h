@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The gdb stub: a socket in front, a machine behind, the protocol of gdb/ in
+ * between. Loop thread only. */
+#pragma once
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "host/loop.h"
+#include "machine/machine.h"
+
+struct debugger;
+
+/* Listens at `spec` (tcp:ADDR:PORT or unix:PATH). `running`: the machine will be
+ * started at once. On success the caller owns *out (debugger_destroy, which
+ * accepts NULL). */
+MUST_CHECK int debugger_create(struct machine *machine, struct loop *loop, const char *spec,
+                               bool running, struct debugger **out, struct error *err);
+void debugger_destroy(struct debugger *debugger);
+
+/* The machine reported MACHINE_EVENT_DEBUG of `hart`. */
+void debugger_on_stop(struct debugger *debugger, unsigned hart);
+/* The machine ends with `status`; accepts NULL. */
+void debugger_on_exit(struct debugger *debugger, int status);

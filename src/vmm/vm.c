@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One machine in one process: opens what is outside, builds the machine, and
+ * runs the event loop until something ends it. */
+#include "vmm/vm.h"
+
+#include "backend/block/raw.h"
+#include "backend/stream/stream.h"
+#include "base/log.h"
+#include "host/file.h"
+#include "host/loop.h"
+#include "host/random.h"
+#include "vmm/debugger.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Larger files cannot fit into any guest's memory. */
+#define MAX_FILE_SIZE (UINT64_C(4) << 30)
+
+struct vm {
+    const struct vm_config *config;
+    struct loop *loop;
+    struct machine *machine;
+    struct stream *serial;
+    struct stream *console;
+    struct raw *disks[MACHINE_MAX_DISKS];
+    struct debugger *debugger;
+    struct random_source random;
+    struct file_bytes kernel;
+    struct file_bytes initrd;
+    struct file_bytes dtb;
+    struct file_bytes firmware;
+    int exit_status;
+};
+
+/* ---- ends ---- */
+
+static void end_vm(struct vm *vm, int status)
+{
+    vm->exit_status = status;
+    loop_stop(vm->loop);
+}
+
+static void on_escape(void *owner)
+{
+    end_vm(owner, VM_EXIT_OK);
+}
+
+static void on_signal(void *owner, unsigned number)
+{
+    /* What a shell reports for a process that a signal ended. */
+    end_vm(owner, 128 + (int)number);
+}
+
+static void reboot(struct vm *vm)
+{
+    machine_pause(vm->machine);
+    if (vm->config->no_reboot) {
+        end_vm(vm, VM_EXIT_OK);
+        return;
+    }
+    machine_reset(vm->machine);
+    machine_resume(vm->machine);
+}
+
+static void on_power(struct vm *vm, const struct machine_event *event)
+{
+    switch (event->power) {
+    case POWER_OFF:
+        end_vm(vm, (int)(event->code & 0xff));
+        break;
+    case POWER_FAIL:
+        end_vm(vm, event->code & 0xff ? (int)(event->code & 0xff) : VM_EXIT_GUEST_FAILED);
+        break;
+    case POWER_RESET:
+        reboot(vm);
+        break;
+    }
+}
+
+static void on_wake(void *owner, unsigned events)
+{
+    struct vm *vm = owner;
+
+    (void)events;
+    stream_service(vm->serial);
+    stream_service(vm->console);
+    for (;;) {
+        struct machine_event event = machine_take_event(vm->machine);
+        if (event.kind == MACHINE_EVENT_NONE)
+            break;
+        if (event.kind == MACHINE_EVENT_POWER)
+            on_power(vm, &event);
+        else
+            debugger_on_stop(vm->debugger, event.hart);
+    }
+    log_guest_refill();
+}
+
+/* ---- ports ---- */
+
+static void lock_devices(void *owner)
+{
+    machine_lock_devices(((struct vm *)owner)->machine);
+}
+
+static void unlock_devices(void *owner)
+{
+    machine_unlock_devices(((struct vm *)owner)->machine);
+}
+
+/* The machine is built before the streams are opened, so that whatever is wrong
+ * with the guest leaves terminal and files untouched. */
+static size_t write_stream(struct stream *stream, const uint8_t *bytes, size_t size)
+{
+    if (!stream)
+        return size;
+    struct stream_port port = stream_port(stream);
+    return port.write(port.owner, bytes, size);
+}
+
+static void stream_is_readable(struct stream *stream)
+{
+    if (!stream)
+        return;
+    struct stream_port port = stream_port(stream);
+    port.readable(port.owner);
+}
+
+static size_t write_serial(void *owner, const uint8_t *bytes, size_t size)
+{
+    return write_stream(((struct vm *)owner)->serial, bytes, size);
+}
+
+static void serial_readable(void *owner)
+{
+    stream_is_readable(((struct vm *)owner)->serial);
+}
+
+static size_t write_console(void *owner, const uint8_t *bytes, size_t size)
+{
+    return write_stream(((struct vm *)owner)->console, bytes, size);
+}
+
+static void console_readable(void *owner)
+{
+    stream_is_readable(((struct vm *)owner)->console);
+}
+
+static void notify(void *owner)
+{
+    struct vm *vm = owner;
+
+    loop_wake(vm->loop);
+}
+
+static int open_stream(struct vm *vm, const char *spec, const char *what, struct stream **out,
+                       struct error *err)
+{
+    struct stream_config config = {
+        .spec = spec,
+        .what = what,
+        .loop = vm->loop,
+        .device_lock = {lock_devices, unlock_devices, vm},
+        .escape = on_escape,
+        .owner = vm,
+    };
+
+    return stream_open(&config, out, err);
+}
+
+/* ---- files ---- */
+
+static int open_files(struct vm *vm, struct error *err)
+{
+    const struct vm_config *config = vm->config;
+    bool has_firmware = config->firmware && strcmp(config->firmware, "none") != 0 &&
+                        strcmp(config->firmware, "builtin") != 0;
+    const struct {
+        const char *path;
+        const char *what;
+        struct file_bytes *to;
+    } files[] = {
+        {config->kernel, "kernel", &vm->kernel},
+        {config->initrd, "initrd", &vm->initrd},
+        {config->dtb, "device tree", &vm->dtb},
+        {has_firmware ? config->firmware : NULL, "firmware", &vm->firmware},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
+        if (!files[i].path)
+            continue;
+        int result = file_read(files[i].path, files[i].what, MAX_FILE_SIZE, files[i].to, err);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+static int open_disks(struct vm *vm, struct error *err)
+{
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        const struct vm_disk_config *disk = &vm->config->disks[i];
+        struct raw_options options = {
+            .read_only = disk->read_only,
+            .snapshot = disk->snapshot || vm->config->snapshot,
+            .format_given = disk->format_given,
+        };
+        int result = raw_open(disk->path, &options, &vm->disks[i], err);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+/* ---- the machine ---- */
+
+static struct machine_file machine_file(const char *path, const struct file_bytes *file)
+{
+    return (struct machine_file){file->bytes ? path : NULL, file->bytes, file->size};
+}
+
+/* An ELF without further words is bare metal: M-mode, as conformance suites and
+ * teaching kernels are built. Everything else wants an SBI. */
+static enum machine_firmware firmware_mode(const struct vm *vm)
+{
+    const char *firmware = vm->config->firmware;
+
+    if (firmware && strcmp(firmware, "none") == 0)
+        return FIRMWARE_NONE;
+    if (firmware && strcmp(firmware, "builtin") == 0)
+        return FIRMWARE_BUILTIN;
+    if (firmware)
+        return FIRMWARE_FILE;
+    bool is_elf = vm->kernel.size >= 4 && memcmp(vm->kernel.bytes, "\177ELF", 4) == 0;
+    return is_elf ? FIRMWARE_NONE : FIRMWARE_BUILTIN;
+}
+
+static int add_disks(const struct vm *vm, struct machine_config *machine, struct error *err)
+{
+    static const char *const serials[MACHINE_MAX_DISKS] = {
+        "disk0", "disk1", "disk2",  "disk3",  "disk4",  "disk5",  "disk6",  "disk7",
+        "disk8", "disk9", "disk10", "disk11", "disk12", "disk13", "disk14", "disk15"};
+    unsigned on_mmio = 0;
+
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        const struct vm_disk_config *disk = &vm->config->disks[i];
+        machine->disks[i].port = *raw_port(vm->disks[i]);
+        machine->disks[i].serial = serials[i];
+        /* Bare-metal kernels look for virtio-mmio; they have no PCI driver. */
+        machine->disks[i].on_mmio =
+            disk->bus_given ? disk->on_mmio : machine->boot.mode == FIRMWARE_NONE;
+        on_mmio += machine->disks[i].on_mmio;
+    }
+    machine->disk_count = vm->config->disk_count;
+    if (on_mmio > MACHINE_MAX_MMIO_DISKS)
+        return error_set(err, -EINVAL, "--disk: virtio-mmio has room for %u disks; use bus=pci",
+                         MACHINE_MAX_MMIO_DISKS);
+    return 0;
+}
+
+static int create_machine(struct vm *vm, struct error *err)
+{
+    const struct vm_config *config = vm->config;
+    struct machine_config machine = {
+        .cpus = config->cpus,
+        .memory_bytes = config->memory_bytes,
+        .extensions = config->extensions,
+        .widest_satp = config->widest_satp,
+        .boot = {.mode = firmware_mode(vm),
+                 .firmware = machine_file(config->firmware, &vm->firmware),
+                 .kernel = machine_file(config->kernel, &vm->kernel),
+                 .initrd = machine_file(config->initrd, &vm->initrd),
+                 .dtb = machine_file(config->dtb, &vm->dtb),
+                 .append = config->append},
+        .serial = {write_serial, serial_readable, vm},
+        .htif = {write_serial, NULL, vm},
+        .entropy = {random_fill, &vm->random},
+        .virtual_time = config->icount,
+        .notify = notify,
+        .owner = vm,
+    };
+
+    if (config->console)
+        machine.console = (struct stream_port){write_console, console_readable, vm};
+    int result = add_disks(vm, &machine, err);
+    return result < 0 ? result : machine_create(&machine, &vm->machine, err);
+}
+
+static void connect_streams(struct vm *vm)
+{
+    struct stream_handler serial = machine_serial_handler(vm->machine);
+
+    stream_connect(vm->serial, &serial);
+    if (vm->console) {
+        struct stream_handler console = machine_console_handler(vm->machine);
+        stream_connect(vm->console, &console);
+    }
+}
+
+/* Everything that can fail; nothing outside is changed when it does. */
+static int open_vm(struct vm *vm, struct error *err)
+{
+    const struct vm_config *config = vm->config;
+    int result = open_files(vm, err);
+
+    vm->random = config->has_seed  ? random_from_seed(config->seed)
+                 : config->icount ? random_from_seed(0)
+                                  : random_from_host();
+    if (result == 0)
+        result = open_disks(vm, err);
+    if (result == 0)
+        result = loop_create(&vm->loop, err);
+    if (result == 0)
+        result = loop_watch_signals(vm->loop, on_signal, vm, err);
+    if (result == 0)
+        result = create_machine(vm, err);
+    if (result == 0 && config->gdb)
+        result = debugger_create(vm->machine, vm->loop, config->gdb, !config->start_paused,
+                                 &vm->debugger, err);
+    if (result == 0 && config->console)
+        result = open_stream(vm, config->console, "console", &vm->console, err);
+    if (result == 0)
+        result = open_stream(vm, config->serial, "serial", &vm->serial, err);
+    return result;
+}
+
+/* ---- at the end ---- */
+
+static int write_signature(struct vm *vm, struct error *err)
+{
+    gpa_t begin;
+    gpa_t end;
+
+    if (!machine_find_symbol(vm->machine, "begin_signature", &begin) ||
+        !machine_find_symbol(vm->machine, "end_signature", &end) || end < begin)
+        return error_set(err, -EINVAL, "--signature: '%s' has no begin_signature and end_signature",
+                         vm->config->kernel);
+    size_t words = (end - begin + 3) / 4;
+    uint32_t *memory = calloc(words + 1, sizeof(*memory));
+    char *text = malloc(9 * words + 1);
+    int result = 0;
+    if (!memory || !text)
+        result = error_set(err, -ENOMEM, "--signature: out of memory");
+    else if (!machine_read_ram(vm->machine, begin, memory, 4 * words))
+        result = error_set(err, -EINVAL, "--signature: the signature lies outside RAM");
+    for (size_t i = 0; result == 0 && i < words; i++)
+        snprintf(text + 9 * i, 10, "%08x\n", memory[i]);
+    if (result == 0)
+        result = file_write(vm->config->signature, text, 9 * words, err);
+    free(memory);
+    free(text);
+    return result;
+}
+
+static void print_stats(const struct vm *vm)
+{
+    struct machine_stats stats = machine_stats(vm->machine);
+    double seconds = (double)stats.run_ns / 1e9;
+    double mips = seconds > 0 ? (double)stats.instructions / seconds / 1e6 : 0;
+
+    if (vm->config->stats == STATS_JSON)
+        fprintf(stderr,
+                "{\"instructions\": %llu, \"traps\": %llu, \"seconds\": %.3f, \"mips\": %.1f}\n",
+                (unsigned long long)stats.instructions, (unsigned long long)stats.traps, seconds,
+                mips);
+    else if (vm->config->stats == STATS_TEXT)
+        fprintf(stderr, "doppel: %llu instructions, %llu traps in %.3f s: %.1f million a second\n",
+                (unsigned long long)stats.instructions, (unsigned long long)stats.traps, seconds,
+                mips);
+}
+
+/* No hart runs any more: nobody writes to them. */
+static void close_streams(struct vm *vm)
+{
+    stream_close(vm->serial);
+    stream_close(vm->console);
+    vm->serial = vm->console = NULL;
+}
+
+static void close_vm(struct vm *vm)
+{
+    debugger_destroy(vm->debugger);
+    close_streams(vm);
+    machine_destroy(vm->machine);
+    for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
+        raw_close(vm->disks[i]);
+    loop_destroy(vm->loop);
+    file_bytes_free(&vm->kernel);
+    file_bytes_free(&vm->initrd);
+    file_bytes_free(&vm->dtb);
+    file_bytes_free(&vm->firmware);
+}
+
+static void report(const struct error *err)
+{
+    fprintf(stderr, "doppel boot: %s\n", err->text);
+}
+
+static void run_vm(struct vm *vm)
+{
+    struct error err = {0};
+
+    loop_set_wake(vm->loop, on_wake, vm);
+    connect_streams(vm);
+    if (!vm->config->start_paused)
+        machine_resume(vm->machine);
+    loop_run(vm->loop);
+    machine_pause(vm->machine);
+    debugger_on_exit(vm->debugger, vm->exit_status);
+    if (vm->config->signature && write_signature(vm, &err) < 0) {
+        report(&err);
+        vm->exit_status = VM_EXIT_INTERNAL;
+    }
+}
+
+int vm_run(const struct vm_config *config)
+{
+    struct vm vm = {.config = config, .exit_status = VM_EXIT_OK};
+    struct error err = {0};
+
+    signal(SIGPIPE, SIG_IGN);
+    if (open_vm(&vm, &err) < 0) {
+        close_vm(&vm);
+        report(&err);
+        return err.code == -ENOMEM ? VM_EXIT_INTERNAL : VM_EXIT_BAD_OPTIONS;
+    }
+    run_vm(&vm);
+    close_streams(&vm);
+    print_stats(&vm);
+    close_vm(&vm);
+    return vm.exit_status;
+}
