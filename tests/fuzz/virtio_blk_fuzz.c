@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Fuzz target: block device with a disk that answers late, or never in order. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/endian.h"
+#include "dev/virtio/blk.h"
+#include "dev/virtio/mmio.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct input {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+/* The next `size` bytes, little-endian; zeroes behind the end. */
+static uint64_t take(struct input *in, unsigned size)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < size && in->at < in->end; i++)
+        value |= (uint64_t)*in->at++ << (8 * i);
+    return value;
+}
+
+/* RAM lies at 0 and is small, so that arbitrary numbers hit it. */
+#define RAM_SIZE 0x10000u
+
+static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
+static struct space space;
+
+static void reset_space(void)
+{
+    memset(&space, 0, sizeof(space));
+    memset(ram, 0, sizeof(ram));
+    space_add_ram(&space, 0, RAM_SIZE, ram);
+}
+
+/* What a driver writes into memory: descriptors and ring indices in the right
+ * places, with values that are right, nearly right or wild. */
+static void write_ring(struct input *in, unsigned queue, unsigned size)
+{
+    unsigned base = 0x1000u * (queue + 1);
+    unsigned slot = (unsigned)take(in, 1) % size;
+    uint8_t *descriptor = ram + base + 16 * slot;
+    uint8_t shape = (uint8_t)take(in, 1);
+    unsigned flags = (unsigned)take(in, 1);
+
+    store_le64(descriptor, shape & 1 ? 0x8000 + take(in, 1) * 16 : take(in, shape & 2 ? 2 : 8));
+    store_le32(descriptor + 8, (uint32_t)take(in, shape & 4 ? 1 : shape & 8 ? 2 : 4));
+    if (shape & 16) { /* packed: id, flags */
+        store_le16(descriptor + 12, (uint16_t)slot);
+        store_le16(descriptor + 14,
+                   (uint16_t)((flags & 7) | (flags & 8 ? 0x80 : 0) | (flags & 16 ? 0x8000 : 0)));
+    } else {
+        store_le16(descriptor + 12, (uint16_t)(flags & 7));
+        store_le16(descriptor + 14, (uint16_t)(shape & 32 ? slot + 1 : take(in, 1)));
+    }
+    if (shape & 64) { /* one more available */
+        uint8_t *driver = ram + base + 0x400;
+        uint16_t index = load_le16(driver + 2);
+        store_le16(driver + 4 + 2 * (index % size), (uint16_t)slot);
+        store_le16(driver + 2, (uint16_t)(index + 1));
+    }
+}
+
+static void poke_ram(struct input *in)
+{
+    ram[take(in, 2) % RAM_SIZE] = (uint8_t)take(in, 1);
+}
+
+static void write32(struct virtio_mmio *transport, unsigned offset, uint32_t value)
+{
+    virtio_mmio_mmio.write(transport, offset, value, 4);
+}
+
+/* Reset to DRIVER_OK as a driver does it, with rings where write_ring has them. */
+static void start(struct virtio_mmio *transport, unsigned queues, unsigned size, unsigned options)
+{
+    write32(transport, 0x70, 0);
+    write32(transport, 0x70, 3);
+    write32(transport, 0x24, 0);
+    write32(transport, 0x20,
+            (options & 1 ? 1u << 28 : 0) | (options & 2 ? 1u << 29 : 0) |
+                (options & 8 ? 1u << 9 : 0));
+    write32(transport, 0x24, 1);
+    write32(transport, 0x20, options & 4 ? 5 : 1);
+    write32(transport, 0x70, 0xb);
+    for (unsigned q = 0; q < queues; q++) {
+        write32(transport, 0x30, q);
+        write32(transport, 0x38, size);
+        for (unsigned i = 0; i < 3; i++)
+            write32(transport, 0x80 + 0x10 * i, 0x1000 * (q + 1) + 0x400 * i);
+        write32(transport, 0x44, 1);
+    }
+    write32(transport, 0x70, 0xf);
+}
+
+#define SECTORS 64u
+
+static uint8_t disk[SECTORS * BLOCK_SECTOR_SIZE];
+static struct block_request *waiting[VIRTIO_BLK_QUEUE_SIZE];
+static unsigned waiting_count;
+static bool late;
+
+static void answer(struct block_request *request, int result)
+{
+    uint64_t at = request->offset;
+
+    for (unsigned i = 0; result == 0 && i < request->segment_count; i++) {
+        const struct block_segment *segment = &request->segments[i];
+        if (request->op == BLOCK_READ)
+            memcpy(segment->bytes, disk + at, segment->size);
+        else
+            memcpy(disk + at, segment->bytes, segment->size);
+        at += segment->size;
+    }
+    request->done(request, result);
+}
+
+static void submit(void *owner, struct block_request *request)
+{
+    uint64_t total = 0;
+
+    (void)owner;
+    for (unsigned i = 0; i < request->segment_count; i++)
+        total += request->segments[i].size;
+    if (request->op != BLOCK_FLUSH &&
+        (request->offset > sizeof(disk) || request->size > sizeof(disk) - request->offset ||
+         request->offset % 512 || request->size % 512 || request->size == 0))
+        abort();
+    if ((request->op == BLOCK_READ || request->op == BLOCK_WRITE) && total != request->size)
+        abort();
+    if (!late) {
+        answer(request, 0);
+        return;
+    }
+    if (waiting_count == VIRTIO_BLK_QUEUE_SIZE)
+        abort(); /* the pool bounds what is in flight */
+    waiting[waiting_count++] = request;
+}
+
+static void answer_one(struct input *in, int result)
+{
+    if (!waiting_count)
+        return;
+    unsigned which = (unsigned)take(in, 1) % waiting_count;
+    struct block_request *request = waiting[which];
+    waiting[which] = waiting[--waiting_count];
+    answer(request, result);
+}
+
+/* A request header at the place where write_ring's addresses point. */
+static void write_header(struct input *in)
+{
+    static const uint8_t types[] = {0, 1, 4, 8, 11, 13, 0, 1};
+    uint8_t *header = ram + 0x8000 + take(in, 1) * 16;
+    uint8_t shape = (uint8_t)take(in, 1);
+
+    store_le32(header, shape & 8 ? take(in, 1) & 0xff : types[shape & 7]);
+    store_le64(header + 8, shape & 16 ? take(in, 8) : take(in, 1) % (SECTORS + 2));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct virtio_blk blk;
+    struct input in = {data, data + size};
+    struct virtio_mmio transport;
+    struct irq_line line = {0};
+
+    reset_space();
+    waiting_count = 0;
+    unsigned options = (unsigned)take(&in, 1);
+    late = options & 16;
+    struct virtio_blk_config config = {
+        .space = &space,
+        .disk = {sizeof(disk), (options & 32) != 0, (options & 64) != 0, submit, NULL},
+    };
+    virtio_blk_init(&blk, &config);
+    virtio_mmio_init(&transport, &blk.virtio, &line);
+    start(&transport, 1, 16, options);
+    while (in.at < in.end) {
+        uint8_t command = (uint8_t)take(&in, 1);
+        switch (command & 7) {
+        case 0:
+            write32(&transport, 0x50, 0);
+            break;
+        case 1:
+            answer_one(&in, command & 8 ? -5 : 0);
+            break;
+        case 2:
+            write_header(&in);
+            break;
+        case 3:
+            if (command & 8)
+                start(&transport, 1, 16, command >> 4 | 8);
+            else
+                poke_ram(&in);
+            break;
+        case 4:
+            if (command & 8)
+                write32(&transport, 0x44, 0); /* the queue goes while requests fly */
+            else
+                late = command & 16;
+            break;
+        default:
+            write_ring(&in, 0, 16);
+            break;
+        }
+    }
+    while (waiting_count)
+        answer_one(&in, 0);
+    if (!virtio_blk_is_idle(&blk))
+        abort();
+    return 0;
+}
