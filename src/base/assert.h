@@ -7,7 +7,7 @@
 
 NORETURN void assert_failed(const char *condition, const char *file, int line) COLD;
 
-#define ASSERT(condition)                                                                          \
+#define ASSERT(condition) \
     (LIKELY(condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
 
 /* For hot paths: checked in sanitizer builds (-DDOPPEL_DEBUG) only. */

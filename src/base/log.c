@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 #define LOG_LINE_SIZE 640
-#define LOG_MODULES 16
+#define LOG_MODULES   16
 
 struct module_level {
     const char *module;
@@ -59,6 +59,7 @@ bool log_enabled(const char *module, enum log_level level)
     return level <= default_level;
 }
 
+PRINTF_LIKE(3, 0)
 static void write_line(const char *module, enum log_level level, const char *format,
                        va_list arguments)
 {

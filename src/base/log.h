@@ -31,8 +31,8 @@ MUST_CHECK bool log_parse_level(const char *text, size_t length, enum log_level 
 bool log_enabled(const char *module, enum log_level level);
 
 /* One line "module: text"; no newline in `format`. */
-void log_write(const char *module, enum log_level level, const char *format, ...) PRINTF_LIKE(3, 4)
-    COLD;
+void log_write(const char *module, enum log_level level, const char *format, ...)
+    PRINTF_LIKE(3, 4) COLD;
 
 /* A line a guest caused. At most LOG_GUEST_LINES of them are written per
  * budget, which `log_guest_refill` renews (the machine calls it once a second),
@@ -43,6 +43,6 @@ void log_guest_refill(void);
 #define LOG_GUEST_LINES 20
 
 #define log_error(module, ...) log_write(module, LOG_ERROR, __VA_ARGS__)
-#define log_warn(module, ...) log_write(module, LOG_WARN, __VA_ARGS__)
-#define log_info(module, ...) log_write(module, LOG_INFO, __VA_ARGS__)
+#define log_warn(module, ...)  log_write(module, LOG_WARN, __VA_ARGS__)
+#define log_info(module, ...)  log_write(module, LOG_INFO, __VA_ARGS__)
 #define log_debug(module, ...) log_write(module, LOG_DEBUG, __VA_ARGS__)

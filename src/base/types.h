@@ -12,7 +12,7 @@ typedef uint64_t gva_t;
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 
-#define CONTAINER_OF(pointer, type, member)                                                        \
+#define CONTAINER_OF(pointer, type, member) \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -24,5 +24,5 @@ typedef uint64_t gva_t;
 
 /* Guest pages are 4 KiB in every translation mode (RISC-V privileged, Sv39). */
 #define PAGE_SHIFT 12
-#define PAGE_SIZE (UINT64_C(1) << PAGE_SHIFT)
-#define PAGE_MASK (PAGE_SIZE - 1)
+#define PAGE_SIZE  (UINT64_C(1) << PAGE_SHIFT)
+#define PAGE_MASK  (PAGE_SIZE - 1)

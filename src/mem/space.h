@@ -11,7 +11,7 @@
 #include "base/types.h"
 #include "port/lock.h"
 
-#define SPACE_MAX_RAM 4
+#define SPACE_MAX_RAM  4
 #define SPACE_MAX_MMIO 64
 
 /* Access sizes a device takes, ORed: an access of another size, or one that is

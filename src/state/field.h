@@ -41,34 +41,34 @@ struct state_table {
 #define STATE_SIZE_OF(type, member) sizeof(((type *)0)->member)
 
 /* One integer (also bool and enum) member. */
-#define STATE_FIELD(type, member)                                                                  \
-    {                                                                                              \
-        #member, offsetof(type, member), STATE_SIZE_OF(type, member), 1, NULL, 0                   \
+#define STATE_FIELD(type, member)                                                \
+    {                                                                            \
+#member, offsetof(type, member), STATE_SIZE_OF(type, member), 1, NULL, 0 \
     }
 /* The same with a largest value; loading a larger one fails. For indices. */
-#define STATE_RANGE(type, member, largest)                                                         \
-    {                                                                                              \
-        #member, offsetof(type, member), STATE_SIZE_OF(type, member), 1, NULL, (largest)           \
+#define STATE_RANGE(type, member, largest)                                               \
+    {                                                                                    \
+#member, offsetof(type, member), STATE_SIZE_OF(type, member), 1, NULL, (largest) \
     }
 /* An array of integers. */
-#define STATE_ARRAY(type, member)                                                                  \
-    {                                                                                              \
-        #member, offsetof(type, member), STATE_SIZE_OF(type, member[0]),                           \
-            STATE_SIZE_OF(type, member) / STATE_SIZE_OF(type, member[0]), NULL, 0                  \
+#define STATE_ARRAY(type, member)                                                 \
+    {                                                                             \
+#member, offsetof(type, member), STATE_SIZE_OF(type, member[0]),          \
+            STATE_SIZE_OF(type, member) / STATE_SIZE_OF(type, member[0]), NULL, 0 \
     }
 /* One struct, or an array of structs, with a table of their own. */
-#define STATE_STRUCT(type, member, table)                                                          \
-    {                                                                                              \
-        #member, offsetof(type, member), STATE_SIZE_OF(type, member), 1, (table), 0                \
+#define STATE_STRUCT(type, member, table)                                           \
+    {                                                                               \
+#member, offsetof(type, member), STATE_SIZE_OF(type, member), 1, (table), 0 \
     }
-#define STATE_STRUCTS(type, member, table)                                                         \
-    {                                                                                              \
-        #member, offsetof(type, member), STATE_SIZE_OF(type, member[0]),                           \
-            STATE_SIZE_OF(type, member) / STATE_SIZE_OF(type, member[0]), (table), 0               \
+#define STATE_STRUCTS(type, member, table)                                           \
+    {                                                                                \
+#member, offsetof(type, member), STATE_SIZE_OF(type, member[0]),             \
+            STATE_SIZE_OF(type, member) / STATE_SIZE_OF(type, member[0]), (table), 0 \
     }
-#define STATE_TABLE(name, version, fields)                                                         \
-    {                                                                                              \
-        (name), (version), ARRAY_LEN(fields), (fields)                                             \
+#define STATE_TABLE(name, version, fields)             \
+    {                                                  \
+        (name), (version), ARRAY_LEN(fields), (fields) \
     }
 
 /* Appends the state of `object` to `w`. */

@@ -72,7 +72,8 @@ int state_load(const struct state_table *table, void *object, struct reader *r, 
     uint32_t version = reader_le32(r);
     uint32_t count = reader_le32(r);
     if (version != table->version || count != table->field_count)
-        return error_set(err, -EPROTO, "saved state: %s is version %u with %u fields, not %u with %u",
+        return error_set(err, -EPROTO,
+                         "saved state: %s is version %u with %u fields, not %u with %u",
                          table->name, version, count, table->version, table->field_count);
     for (uint32_t i = 0; i < count; i++) {
         const struct state_field *field = &table->fields[i];
