@@ -79,26 +79,41 @@ static int add_piece(struct machine *machine, const struct machine_file *file, g
 
 /* ---- ELF ---- */
 
+/* A position-independent file that was linked for address 0 goes to the start of
+ * RAM (OpenSBI's fw_dynamic.elf); everything else lies where it says. */
+static uint64_t elf_bias(const struct elf *elf)
+{
+    gpa_t lowest = UINT64_MAX;
+
+    for (unsigned i = 0; i < elf->segment_count; i++) {
+        struct elf_segment segment = elf_segment_at(elf, i);
+        if (segment.type == ELF_SEGMENT_LOAD)
+            lowest = MIN(lowest, segment.physical_address);
+    }
+    return elf->type == ELF_TYPE_DYN && lowest < PAGE_SIZE ? MACHINE_RAM_BASE : 0;
+}
+
 static int load_elf_segment(struct machine *machine, const struct machine_file *file,
                             const struct elf *elf, const struct elf_segment *segment,
                             struct error *err)
 {
     const uint8_t *bytes = elf_segment_bytes(elf, segment);
+    gpa_t at = segment->physical_address + elf_bias(elf);
 
     if (segment->memory_size == 0)
         return 0;
     if (!bytes)
         return error_set(err, -EINVAL, "'%s' is truncated: a segment lies behind its end",
                          file->path);
-    if (!is_in_ram(machine, segment->physical_address, segment->memory_size))
+    if (!is_in_ram(machine, at, segment->memory_size))
         return error_set(err, -EINVAL,
                          "'%s' wants 0x%llx bytes at 0x%llx, outside RAM (0x%llx-0x%llx): link it "
                          "for RAM or give the machine more --memory",
                          file->path, (unsigned long long)segment->memory_size,
-                         (unsigned long long)segment->physical_address,
+                         (unsigned long long)at,
                          (unsigned long long)MACHINE_RAM_BASE,
                          (unsigned long long)ram_end(machine) - 1);
-    return add_piece(machine, file, segment->physical_address, bytes, segment->file_size,
+    return add_piece(machine, file, at, bytes, segment->file_size,
                      segment->memory_size, err);
 }
 
@@ -109,9 +124,9 @@ static gpa_t physical_entry(const struct elf *elf)
         struct elf_segment segment = elf_segment_at(elf, i);
         uint64_t offset = elf->entry - segment.virtual_address;
         if (segment.type == ELF_SEGMENT_LOAD && offset < segment.memory_size)
-            return segment.physical_address + offset;
+            return segment.physical_address + offset + elf_bias(elf);
     }
-    return elf->entry;
+    return elf->entry + elf_bias(elf);
 }
 
 static void note_symbols(struct machine *machine, const struct elf *elf)
@@ -120,6 +135,7 @@ static void note_symbols(struct machine *machine, const struct elf *elf)
         struct boot_symbol *symbol = &machine->boot.symbols[i];
         symbol->name = symbol_names[i];
         symbol->exists = elf_find_symbol(elf, symbol->name, &symbol->value);
+        symbol->value += elf_bias(elf);
     }
 }
 

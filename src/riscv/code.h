@@ -6,7 +6,8 @@
  * satp) only raises the hart's generation; a page of an older generation is
  * compared with memory when it is next entered, and decoded afresh only when it
  * differs. So nothing has to watch stores, and fence.i costs one compare per
- * page that is used again. */
+ * page that is used again. The interpreter raises the generation now and then of
+ * its own, for guests that rely on stores reaching the fetch in the end. */
 #pragma once
 
 #include "base/types.h"

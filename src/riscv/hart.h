@@ -195,6 +195,7 @@ struct hart {
     struct hart_config config;
     struct code_cache *code;
     uint64_t code_generation; /* raised by fence.i: older predecoded pages are checked again */
+    uint64_t code_period;     /* icount >> RECHECK_CODE_SHIFT at the last periodic raise */
 
     struct tlb_large_range large[MMU_COUNT];
     struct tlb_large_range fetch_large[PRIV_M + 1];

@@ -7,6 +7,9 @@
 
 /* Instructions between two looks at the clock and the outside: about 50 us. */
 #define SLICE 16384
+/* Predecoded pages are compared with memory at least this often, so that even
+ * stores which no fence.i follows reach the fetch in the end (Ziccid). */
+#define RECHECK_CODE_SHIFT 20
 /* Traps that a run takes without retiring an instruction before it gives the
  * machine a turn: a guest may trap in its trap handler for ever. */
 #define MAX_TURNS 256
@@ -151,6 +154,17 @@ static bool step_over_breakpoint(struct hart *hart)
     return op;
 }
 
+static void recheck_code(struct hart *hart)
+{
+    uint64_t period = hart->icount >> RECHECK_CODE_SHIFT;
+
+    if (LIKELY(period == hart->code_period))
+        return;
+    hart->code_period = period;
+    hart->code_generation++;
+    tlb_flush_fetch(hart);
+}
+
 enum hart_exit hart_run(struct hart *hart)
 {
     enum hart_exit reason = HART_EXIT_POLL;
@@ -161,6 +175,7 @@ enum hart_exit hart_run(struct hart *hart)
      * us. Pairs with hart_kick. */
     atomic_exchange(&hart->limit, end);
     hart_serve_requests(hart);
+    recheck_code(hart);
     hart_mip(hart);
     if (UNLIKELY(hart->debug.skip_breakpoint)) {
         step_over_breakpoint(hart);
