@@ -10,6 +10,7 @@ static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
     return a < b + b_size && b < a + a_size;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the region writes through it */
 void space_add_ram(struct space *space, gpa_t base, uint64_t size, uint8_t *bytes)
 {
     ASSERT(space->ram_count < SPACE_MAX_RAM);

@@ -38,34 +38,30 @@ struct state_table {
     const struct state_field *fields;
 };
 
-#define STATE_SIZE_OF(type, member) sizeof(((type *)0)->member)
+#define STATE_SIZE_OF(type, member)      sizeof(((type *)0)->member)
+#define STATE_ELEMENT_SIZE(type, member) sizeof(((type *)0)->member[0])
+#define STATE_COUNT(type, member)        (STATE_SIZE_OF(type, member) / STATE_ELEMENT_SIZE(type, member))
+
+#define STATE_ENTRY(type, member, size_, count_, nested_, most_)                               \
+    {                                                                                          \
+        .name = #member, .offset = offsetof(type, member), .size = (size_), .count = (count_), \
+        .nested = (nested_), .most = (most_)                                                   \
+    }
 
 /* One integer (also bool and enum) member. */
-#define STATE_FIELD(type, member)                                                \
-    {                                                                            \
-#member, offsetof(type, member), STATE_SIZE_OF(type, member), 1, NULL, 0 \
-    }
+#define STATE_FIELD(type, member) STATE_ENTRY(type, member, STATE_SIZE_OF(type, member), 1, NULL, 0)
 /* The same with a largest value; loading a larger one fails. For indices. */
-#define STATE_RANGE(type, member, largest)                                               \
-    {                                                                                    \
-#member, offsetof(type, member), STATE_SIZE_OF(type, member), 1, NULL, (largest) \
-    }
+#define STATE_RANGE(type, member, largest) \
+    STATE_ENTRY(type, member, STATE_SIZE_OF(type, member), 1, NULL, largest)
 /* An array of integers. */
-#define STATE_ARRAY(type, member)                                                 \
-    {                                                                             \
-#member, offsetof(type, member), STATE_SIZE_OF(type, member[0]),          \
-            STATE_SIZE_OF(type, member) / STATE_SIZE_OF(type, member[0]), NULL, 0 \
-    }
+#define STATE_ARRAY(type, member) \
+    STATE_ENTRY(type, member, STATE_ELEMENT_SIZE(type, member), STATE_COUNT(type, member), NULL, 0)
 /* One struct, or an array of structs, with a table of their own. */
-#define STATE_STRUCT(type, member, table)                                           \
-    {                                                                               \
-#member, offsetof(type, member), STATE_SIZE_OF(type, member), 1, (table), 0 \
-    }
-#define STATE_STRUCTS(type, member, table)                                           \
-    {                                                                                \
-#member, offsetof(type, member), STATE_SIZE_OF(type, member[0]),             \
-            STATE_SIZE_OF(type, member) / STATE_SIZE_OF(type, member[0]), (table), 0 \
-    }
+#define STATE_STRUCT(type, member, table) \
+    STATE_ENTRY(type, member, STATE_SIZE_OF(type, member), 1, table, 0)
+#define STATE_STRUCTS(type, member, table) \
+    STATE_ENTRY(type, member, STATE_ELEMENT_SIZE(type, member), STATE_COUNT(type, member), table, 0)
+
 #define STATE_TABLE(name, version, fields)             \
     {                                                  \
         (name), (version), ARRAY_LEN(fields), (fields) \
