@@ -240,7 +240,8 @@ static int plic_loaded(void *object, struct error *err)
 
     (void)err;
     for (unsigned word = 0; word < PLIC_WORDS; word++) {
-        uint64_t mask = present(plic, word * 2) | (uint64_t)present(plic, word * 2 + 1) << 32;
+        uint64_t mask = present(plic, (uint64_t)word * 2) |
+                        (uint64_t)present(plic, (uint64_t)word * 2 + 1) << 32;
         for (unsigned i = 0; i < ARRAY_LEN(maps); i++)
             maps[i][word] &= mask;
         for (unsigned context = 0; context < PLIC_MAX_CONTEXTS; context++)

@@ -36,9 +36,9 @@ struct plic {
 
 void plic_init(struct plic *plic, const struct plic_config *config);
 
-/* The wire of `source` has `level` now. Fits irq_line.set with the PLIC as
+/* The wire of `source` has `level` now. Fits irq_line.set with the struct plic as
  * owner; source 0 and sources above source_count are ignored. */
-void plic_set_source(void *plic, unsigned source, bool level);
+void plic_set_source(void *object, unsigned source, bool level);
 
 /* 32-bit accesses only. */
 extern const struct mmio_ops plic_mmio;

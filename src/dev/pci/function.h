@@ -91,8 +91,9 @@ void pci_function_add_bar(struct pci_function *function, unsigned index, uint64_
  * function->initial and ->writable, before pci_host_plug. */
 unsigned pci_function_add_capability(struct pci_function *function, uint8_t id, unsigned size);
 
-/* The device's interrupt: fits irq_line.set with the function as owner. */
-void pci_function_set_irq(void *function, unsigned number, bool level);
+/* The device's interrupt: fits irq_line.set with the struct
+ * pci_function as owner. */
+void pci_function_set_irq(void *object, unsigned number, bool level);
 
 /* Configuration access inside the 256 bytes; `size` 1, 2 or 4, aligned. */
 uint32_t pci_function_read(struct pci_function *function, unsigned offset, unsigned size);

@@ -25,8 +25,8 @@ struct goldfish {
 
 void goldfish_init(struct goldfish *rtc, const struct goldfish_config *config);
 
-/* The alarm function; `id` is 0. */
-void goldfish_alarm(void *rtc, unsigned id);
+/* The alarm function of the struct goldfish at `object`; `id` is 0. */
+void goldfish_alarm(void *object, unsigned id);
 
 extern const struct mmio_ops goldfish_mmio;
 extern const struct device_ops goldfish_ops;

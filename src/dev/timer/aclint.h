@@ -30,8 +30,9 @@ struct aclint {
 
 void aclint_init(struct aclint *aclint, const struct aclint_config *config);
 
-/* The alarm function: mtimecmp of `hart` may have been reached. */
-void aclint_alarm(void *aclint, unsigned hart);
+/* The alarm function of the struct aclint at `object`: mtimecmp of `hart` may
+ * have been reached. */
+void aclint_alarm(void *object, unsigned hart);
 
 extern const struct mmio_ops aclint_mmio;
 extern const struct device_ops aclint_ops;

@@ -31,7 +31,9 @@ static inline uint16_t ring_load(const uint8_t *at)
 
 static inline void ring_store(uint8_t *at, uint16_t value)
 {
-    __atomic_store_n((uint16_t *)(void *)at, value, __ATOMIC_RELEASE);
+    uint16_t *word = (uint16_t *)(void *)at;
+
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
 /* Ours before theirs: orders our store of an index before our load of the

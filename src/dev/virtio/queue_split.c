@@ -101,7 +101,7 @@ enum virtqueue_result split_pop(struct virtqueue *queue, struct virtio_chain *ch
     if (queue->in_flight >= queue->size)
         return VIRTQUEUE_BROKEN;
     uint32_t slot = queue->next_avail & (queue->size - 1u);
-    uint16_t head = ring_load(queue->driver_bytes + AVAIL_RING + 2u * slot);
+    uint16_t head = ring_load(queue->driver_bytes + AVAIL_RING + (size_t)2 * slot);
     *why = walk(queue, chain, head);
     if (*why)
         return VIRTQUEUE_BROKEN;
@@ -128,7 +128,7 @@ bool split_wants_interrupt(const struct virtqueue *queue, unsigned since)
 {
     if (!queue->event_index)
         return !(ring_load(queue->driver_bytes + AVAIL_FLAGS) & AVAIL_NO_INTERRUPT);
-    uint16_t used_event = ring_load(queue->driver_bytes + AVAIL_RING + 2u * queue->size);
+    uint16_t used_event = ring_load(queue->driver_bytes + AVAIL_RING + (size_t)2 * queue->size);
     /* Wanted once the entry at used_event is among the last `since`. */
     uint16_t distance = (uint16_t)(queue->next_used - used_event);
     return distance >= 1 && distance <= since;

@@ -36,7 +36,7 @@ static void remove_file(void)
 {
     unlink(path);
     rmdir(directory);
-    memcpy(directory + strlen(directory) - 6, "XXXXXX", 6);
+    memset(directory + strlen(directory) - 6, 'X', 6);
 }
 
 static struct raw *open_raw(struct raw_options options)

@@ -52,8 +52,8 @@ TEST(aclint, msip_drives_its_hart)
     CHECK_EQ(get(&f, 4, 4), 1);
     put(&f, 4, 0, 4);
     CHECK(!f.wires.level[1]);
-    put(&f, 4 * HARTS, 1, 4);
-    CHECK_EQ(get(&f, 4 * HARTS, 4), 0);
+    put(&f, UINT64_C(4) * HARTS, 1, 4);
+    CHECK_EQ(get(&f, UINT64_C(4) * HARTS, 4), 0);
 }
 
 TEST(aclint, timer_rises_at_the_deadline_and_falls_on_rearming)

@@ -164,7 +164,8 @@ BENCH void enable_queue(struct guest *g, unsigned size, const gpa_t areas[3])
 {
     poke(g, g->pci ? COMMON + 0x18 : MMIO_BASE + 0x38, size, g->pci ? 2 : 4);
     for (unsigned i = 0; i < 3; i++) {
-        gpa_t low = g->pci ? COMMON + 0x20 + 8 * i : MMIO_BASE + 0x80 + 0x10 * i;
+        gpa_t low =
+            g->pci ? COMMON + 0x20 + UINT64_C(8) * i : MMIO_BASE + 0x80 + UINT64_C(0x10) * i;
         poke(g, low, (uint32_t)areas[i], 4);
         poke(g, low + 4, areas[i] >> 32, 4);
     }
@@ -179,7 +180,8 @@ BENCH bool queue_ready(struct guest *g, unsigned queue)
 
 BENCH void notify(struct guest *g, unsigned queue)
 {
-    poke(g, g->pci ? COMMON + 0x3000 + 4 * queue : MMIO_BASE + 0x50, queue, g->pci ? 2 : 4);
+    poke(g, g->pci ? COMMON + 0x3000 + UINT64_C(4) * queue : MMIO_BASE + 0x50, queue,
+         g->pci ? 2 : 4);
 }
 
 /* The interrupt causes, acknowledged. */
@@ -228,14 +230,14 @@ BENCH void ring_init(struct guest *g, struct ring *ring, unsigned queue, unsigne
     ring->indirect = (features & VIRTIO_F_INDIRECT_DESC) != 0;
     ring->size = (uint16_t)size;
     ring->queue = (uint16_t)queue;
-    ring->descriptors = allocate(g, 16 * size);
-    ring->driver_area = allocate(g, 6 + 2 * size);
-    ring->device_area = allocate(g, 6 + 8 * size);
+    ring->descriptors = allocate(g, UINT64_C(16) * size);
+    ring->driver_area = allocate(g, 6 + UINT64_C(2) * size);
+    ring->device_area = allocate(g, 6 + UINT64_C(8) * size);
     ring->avail_wrap = true;
     ring->used_wrap = true;
-    memset(at_ram(g, ring->descriptors), 0, 16 * size);
-    memset(at_ram(g, ring->driver_area), 0, 6 + 2 * size);
-    memset(at_ram(g, ring->device_area), 0, 6 + 8 * size);
+    memset(at_ram(g, ring->descriptors), 0, UINT64_C(16) * size);
+    memset(at_ram(g, ring->driver_area), 0, 6 + UINT64_C(2) * size);
+    memset(at_ram(g, ring->device_area), 0, 6 + UINT64_C(8) * size);
     select_queue(g, queue);
     enable_queue(g, size,
                  (const gpa_t[3]){ring->descriptors, ring->driver_area, ring->device_area});
@@ -266,7 +268,8 @@ BENCH void add_packed(struct guest *g, struct ring *ring, const struct buffer *b
     for (unsigned i = 0; i < count; i++) {
         unsigned flags = packed_flags(ring) | extra_flags | (i + 1 < count ? 1 : 0) |
                          (buffers[i].writable ? 2 : 0);
-        put_descriptor(g, ring->descriptors + 16u * ring->next_slot, &buffers[i], id, flags);
+        put_descriptor(g, ring->descriptors + UINT64_C(16) * ring->next_slot, &buffers[i], id,
+                       flags);
         if (++ring->next_slot == ring->size) {
             ring->next_slot = 0;
             ring->avail_wrap = !ring->avail_wrap;
@@ -282,11 +285,12 @@ BENCH void add_split(struct guest *g, struct ring *ring, const struct buffer *bu
     for (unsigned i = 0; i < count; i++) {
         unsigned slot = ring->next_slot;
         ring->next_slot = (uint16_t)((slot + 1) % ring->size);
-        put_descriptor(g, ring->descriptors + 16u * slot, &buffers[i],
+        put_descriptor(g, ring->descriptors + UINT64_C(16) * slot, &buffers[i],
                        extra_flags | (i + 1 < count ? 1 : 0) | (buffers[i].writable ? 2 : 0),
                        ring->next_slot);
     }
-    store_le16(at_ram(g, ring->driver_area) + 4 + 2 * (ring->avail_index % ring->size), head);
+    store_le16(at_ram(g, ring->driver_area) + 4 + UINT64_C(2) * (ring->avail_index % ring->size),
+               head);
     store_le16(at_ram(g, ring->driver_area) + 2, ++ring->avail_index);
 }
 
@@ -297,13 +301,14 @@ BENCH void ring_add(struct guest *g, struct ring *ring, const struct buffer *buf
     struct buffer table = {0, 16 * count, false};
 
     if (ring->indirect) {
-        table.at = allocate(g, 16 * count);
+        table.at = allocate(g, UINT64_C(16) * count);
         for (unsigned i = 0; i < count; i++) {
             unsigned write = buffers[i].writable ? 2 : 0;
             if (ring->packed)
-                put_descriptor(g, table.at + 16 * i, &buffers[i], 0, write);
+                put_descriptor(g, table.at + UINT64_C(16) * i, &buffers[i], 0, write);
             else
-                put_descriptor(g, table.at + 16 * i, &buffers[i], write | (i + 1 < count), i + 1);
+                put_descriptor(g, table.at + UINT64_C(16) * i, &buffers[i], write | (i + 1 < count),
+                               i + 1);
         }
         buffers = &table;
         count = 1;
@@ -321,10 +326,10 @@ BENCH bool ring_used(struct guest *g, struct ring *ring, uint32_t *written)
         const uint8_t *used = at_ram(g, ring->device_area);
         if (load_le16(used + 2) == ring->last_used)
             return false;
-        *written = load_le32(used + 4 + 8 * (ring->last_used++ % ring->size) + 4);
+        *written = load_le32(used + 4 + UINT64_C(8) * (ring->last_used++ % ring->size) + 4);
         return true;
     }
-    const uint8_t *slot = at_ram(g, ring->descriptors + 16u * ring->last_used);
+    const uint8_t *slot = at_ram(g, ring->descriptors + UINT64_C(16) * ring->last_used);
     unsigned flags = load_le16(slot + 14);
     if (((flags & 0x80) != 0) != ring->used_wrap || ((flags & 0x8000) != 0) != ring->used_wrap)
         return false;

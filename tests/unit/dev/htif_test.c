@@ -123,7 +123,7 @@ TEST(htif, serves_write_and_exit_calls)
     struct fixture *f = make();
     uint64_t at = RAM_BASE + 0x2000;
 
-    memcpy(ram + 0x3000, "hello", 5);
+    memcpy(ram + 0x3000, "hello", 6);
     put(f, at, 64, 8);
     put(f, at + 8, 1, 8);
     put(f, at + 16, RAM_BASE + 0x3000, 8);

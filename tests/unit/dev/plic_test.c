@@ -42,7 +42,7 @@ static void enable(struct fixture *f, unsigned context, unsigned source, unsigne
     uint64_t at = 0x2000 + 0x80u * context + source / 32 * 4;
 
     put(f, at, get(f, at) | 1u << source % 32);
-    put(f, source * 4, priority);
+    put(f, (uint64_t)source * 4, priority);
 }
 
 TEST(plic, claim_returns_the_highest_priority_then_the_lowest_number)

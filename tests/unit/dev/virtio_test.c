@@ -5,7 +5,7 @@
 #include "dev/virtio/rng.h"
 #include "unit/dev/driver.h"
 
-/* Every test runs over all of these. */
+/* Most tests run over all of these. */
 struct variant {
     bool pci;
     uint64_t features;
@@ -20,9 +20,6 @@ static const struct variant variants[] = {
     {true, VIRTIO_F_RING_PACKED | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX},
 };
 
-#define EACH_VARIANT(v) \
-    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++)
-
 static void fill(void *owner, void *to, size_t size)
 {
     (void)owner;
@@ -36,7 +33,7 @@ struct disk {
     unsigned flushes;
     unsigned waiting;
     struct block_request *queue[256];
-    uint8_t bytes[64 * 512];
+    uint8_t bytes[UINT64_C(64) * 512];
 };
 
 static void answer(struct disk *disk, struct block_request *r)
@@ -168,8 +165,7 @@ static unsigned blk_request(struct bench *b, unsigned type, uint64_t sector, gpa
 
 TEST(virtio, features_are_checked_and_then_frozen)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         struct bench *b = make_rng(v);
         struct guest *g = &b->g;
         if (v->pci)
@@ -217,8 +213,7 @@ TEST(virtio, an_empty_mmio_slot_has_device_id_0)
 
 TEST(rng, fills_what_it_is_given)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         struct bench *b = make_rng(v);
         struct guest *g = &b->g;
         uint32_t written = 0;
@@ -247,8 +242,7 @@ TEST(rng, fills_what_it_is_given)
 
 TEST(rng, one_notification_serves_the_whole_queue)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         struct bench *b = make_rng(v);
         struct guest *g = &b->g;
         uint32_t written;
@@ -267,8 +261,7 @@ TEST(rng, one_notification_serves_the_whole_queue)
 
 TEST(virtio, interrupts_are_suppressed_as_the_driver_asks)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         struct bench *b = make_rng(v);
         struct guest *g = &b->g;
         negotiate(g, v->features);
@@ -297,8 +290,7 @@ TEST(virtio, interrupts_are_suppressed_as_the_driver_asks)
 
 TEST(console, sends_chains_and_receives_input)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         struct bench *b = make_console(v);
         struct guest *g = &b->g;
         struct stream_handler handler = virtio_console_handler(&b->console);
@@ -330,8 +322,7 @@ TEST(console, sends_chains_and_receives_input)
 
 TEST(console, goes_on_in_mid_chain_after_save_and_load)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         static struct virtio_console other;
         static struct sink sink;
         struct bench *b = make_console(v);
@@ -363,17 +354,17 @@ TEST(console, goes_on_in_mid_chain_after_save_and_load)
 
 TEST(blk, reads_writes_and_names_itself)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         struct bench *b = make_blk(v, false, FLUSH_FEATURE);
         struct guest *g = &b->g;
         gpa_t data = allocate(g, 2048);
         CHECK_EQ(read_config(g, 0, 4), 64);
         CHECK_EQ(blk_request(b, 0, 3, data, 1024, true), 0);
-        CHECK_EQ(memcmp(at_ram(g, data), b->disk.bytes + 3 * 512, 1024), 0);
+        CHECK_EQ(memcmp(at_ram(g, data), b->disk.bytes + UINT64_C(3) * 512, 1024), 0);
         memset(at_ram(g, data), 0x77, 2048);
         CHECK_EQ(blk_request(b, 1, 60, data, 2048, false), 0);
-        CHECK(b->disk.bytes[60 * 512] == 0x77 && b->disk.bytes[64 * 512 - 1] == 0x77);
+        CHECK(b->disk.bytes[UINT64_C(60) * 512] == 0x77 &&
+              b->disk.bytes[UINT64_C(64) * 512 - 1] == 0x77);
         CHECK_EQ(b->disk.flushes, 0);
         CHECK_EQ(blk_request(b, 4, 0, 0, 0, false), 0);
         CHECK_EQ(b->disk.flushes, 1);
@@ -385,8 +376,7 @@ TEST(blk, reads_writes_and_names_itself)
 
 TEST(blk, bad_requests_get_error_status)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         struct bench *b = make_blk(v, false, FLUSH_FEATURE);
         gpa_t data = allocate(&b->g, 2048);
         CHECK_EQ(blk_request(b, 0, 63, data, 1024, true), 1);
@@ -424,7 +414,7 @@ TEST(blk, discards_and_writes_zeroes_within_bounds)
     store_le32(bytes + 8, 2);
     store_le32(bytes + 12, 1);
     CHECK_EQ(blk_request(b, 13, 0, range, 16, false), 0);
-    CHECK(b->disk.bytes[8 * 512 + 1] == 0 && b->disk.bytes[10 * 512 + 1] != 0);
+    CHECK(b->disk.bytes[UINT64_C(8) * 512 + 1] == 0 && b->disk.bytes[UINT64_C(10) * 512 + 1] != 0);
     CHECK_EQ(blk_request(b, 11, 0, range, 16, false), 2); /* unmap is not for discard */
     store_le32(bytes + 12, 0);
     CHECK_EQ(blk_request(b, 11, 0, range, 16, false), 0);
@@ -435,8 +425,7 @@ TEST(blk, discards_and_writes_zeroes_within_bounds)
 
 TEST(blk, completions_after_a_reset_touch_nothing)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         struct bench *b = make_blk(v, false, FLUSH_FEATURE);
         struct guest *g = &b->g;
         gpa_t data = allocate(g, 512);
@@ -487,8 +476,7 @@ TEST(blk, requests_wait_while_orphans_hold_the_pool)
 
 TEST(blk, goes_on_after_save_and_load)
 {
-    EACH_VARIANT(v)
-    {
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
         static struct virtio_blk other;
         struct bench *b = make_blk(v, false, FLUSH_FEATURE);
         gpa_t data = allocate(&b->g, 512);

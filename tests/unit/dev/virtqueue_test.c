@@ -57,7 +57,7 @@ static void check_works(uint64_t features)
 
 static uint8_t *descriptor(unsigned slot)
 {
-    return at_ram(&bench.g, bench.ring.descriptors + 16u * slot);
+    return at_ram(&bench.g, bench.ring.descriptors + UINT64_C(16) * slot);
 }
 
 /* Where the descriptors of the honest chain lie: ring or indirect table. */
@@ -65,7 +65,7 @@ static uint8_t *chain_descriptor(unsigned i)
 {
     if (!bench.ring.indirect)
         return descriptor(i);
-    return at_ram(&bench.g, load_le64(descriptor(0)) + 16u * i);
+    return at_ram(&bench.g, load_le64(descriptor(0)) + UINT64_C(16) * i);
 }
 
 static uint8_t *chain_flags(unsigned i)
@@ -188,19 +188,19 @@ static void table_is_the_ring(void)
 
 static void table_too_long(void)
 {
-    gpa_t table = allocate(&bench.g, 16 * 300);
+    gpa_t table = allocate(&bench.g, 4800);
 
     for (unsigned i = 0; i < 300; i++)
-        put_descriptor(&bench.g, table + 16 * i, &(struct buffer){table, 16, true},
+        put_descriptor(&bench.g, table + UINT64_C(16) * i, &(struct buffer){table, 16, true},
                        bench.ring.packed ? 0 : 3, bench.ring.packed ? 2 : i + 1);
     store_le64(descriptor(0), table);
-    store_le32(descriptor(0) + 8, 16 * 300);
+    store_le32(descriptor(0) + 8, 4800);
 }
 
 static void chain_longer_than_the_ring(void)
 {
     for (unsigned i = 0; i < 8; i++)
-        put_descriptor(&bench.g, bench.ring.descriptors + 16 * i,
+        put_descriptor(&bench.g, bench.ring.descriptors + UINT64_C(16) * i,
                        &(struct buffer){RAM_BASE, 16, true}, 0, 0x83);
 }
 
@@ -285,19 +285,19 @@ TEST(virtqueue, broken_rules_end_in_needs_reset_and_a_reset_heals)
 
 struct bad_queue {
     unsigned size;
-    int64_t offset[3];     /* added to the honest area addresses */
-    bool packed_only_good; /* fine for the packed layout */
+    int64_t offset[3];        /* added to the honest area addresses */
+    int64_t packed_only_good; /* fine for the packed layout */
 };
 
 static const struct bad_queue bad_queues[] = {
-    {0, {0, 0, 0}, false},
-    {3, {0, 0, 0}, true},
-    {65535, {0, 0, 0}, false},
-    {8, {8, 0, 0}, false},
-    {8, {0, 1, 0}, false},
-    {8, {0, 0, 2}, false},
-    {8, {-0x80000000LL, 0, 0}, false},
-    {8, {0, INT64_MAX - 0xffff, 0}, false},
+    {0, {0, 0, 0}, 0},
+    {3, {0, 0, 0}, 1},
+    {65535, {0, 0, 0}, 0},
+    {8, {8, 0, 0}, 0},
+    {8, {0, 1, 0}, 0},
+    {8, {0, 0, 2}, 0},
+    {8, {-0x80000000LL, 0, 0}, 0},
+    {8, {0, INT64_MAX - 0xffff, 0}, 0},
 };
 
 TEST(virtqueue, queues_of_bad_shape_do_not_start)
@@ -311,9 +311,9 @@ TEST(virtqueue, queues_of_bad_shape_do_not_start)
             negotiate(g, features);
             gpa_t areas[3];
             for (unsigned k = 0; k < 3; k++)
-                areas[k] = RAM_BASE + 0x1000 * (k + 1) + (uint64_t)bad->offset[k];
+                areas[k] = RAM_BASE + UINT64_C(0x1000) * (k + 1) + (uint64_t)bad->offset[k];
             select_queue(g, 0);
-            enable_queue(g, bad->size, areas);
+            enable_queue(g, (unsigned)bad->size, areas);
             bool good = features && bad->packed_only_good;
             CHECK_EQ(queue_ready(g, 0), good);
             CHECK_EQ((get_status(g) & VIRTIO_STATUS_NEEDS_RESET) != 0, !good);
