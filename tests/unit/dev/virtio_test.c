@@ -276,7 +276,7 @@ TEST(virtio, interrupts_are_suppressed_as_the_driver_asks)
         } else if (b->ring.packed) {
             store_le16(driver + 2, 1);
         } else if (event_index) {
-            store_le16(driver + 4 + 2 * 8, 2); /* used_event: the third */
+            store_le16(driver + 20, 2); /* used_event: the third */
         } else {
             store_le16(driver, 1);
         }
@@ -349,6 +349,34 @@ TEST(console, goes_on_in_mid_chain_after_save_and_load)
         handler.writable(handler.device);
         CHECK_EQ(memcmp(sink.bytes, "3456789012345", 13), 0);
         CHECK(ring_used(g, &b->ring, &written) && ring_used(g, &b->ring, &written));
+    }
+}
+
+TEST(console, puts_back_a_chain_that_wraps_round_the_ring)
+{
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
+        struct bench *b = make_console(v);
+        struct guest *g = &b->g;
+        uint32_t written;
+        gpa_t at = allocate(g, 64);
+        memcpy(at_ram(g, at), "0123456789", 10);
+        struct buffer out[] = {{at, 6, false}, {at + 6, 4, false}};
+        for (unsigned i = 0; i < 15; i++) {
+            ring_add(g, &b->ring, out, 1);
+            notify(g, 1);
+            CHECK(ring_used(g, &b->ring, &written));
+        }
+        b->sink.length = 0;
+        b->sink.room = 3;
+        ring_add(g, &b->ring, out, 2);
+        notify(g, 1);
+        CHECK(!ring_used(g, &b->ring, &written));
+        b->sink.room = 100;
+        struct stream_handler handler = virtio_console_handler(&b->console);
+        handler.writable(handler.device);
+        CHECK(ring_used(g, &b->ring, &written));
+        CHECK(b->sink.length == 10 && memcmp(b->sink.bytes, "0123456789", 10) == 0);
+        CHECK_EQ(get_status(g), 0xf);
     }
 }
 
@@ -449,6 +477,33 @@ TEST(blk, completions_after_a_reset_touch_nothing)
     }
 }
 
+TEST(blk, orphans_do_not_answer_for_the_next_driver)
+{
+    for (const struct variant *v = variants; v < variants + ARRAY_LEN(variants); v++) {
+        struct bench *b = make_blk(v, false, FLUSH_FEATURE);
+        struct guest *g = &b->g;
+        uint32_t written;
+        b->disk.held = true;
+        blk_request(b, 4, 0, 0, 0, false);
+        gpa_t header = allocate(g, 16);
+        gpa_t status = allocate(g, 1);
+        const struct buffer flush[2] = {{header, 16, false}, {status, 1, true}};
+        store_le32(at_ram(g, header), 4);
+        *at_ram(g, status) = 0xee;
+        ring_add(g, &b->ring, flush, 2);
+        notify(g, 0);
+        set_status(g, 0);
+        negotiate(g, v->features | FLUSH_FEATURE);
+        ring_init(g, &b->ring, 0, 32, v->features);
+        set_status(g, 0xf);
+        release(&b->disk);
+        CHECK_EQ(*at_ram(g, status), 0xee);
+        CHECK(!ring_used(g, &b->ring, &written));
+        CHECK(!line_is_high(g));
+        CHECK(virtio_blk_is_idle(&b->blk));
+    }
+}
+
 TEST(blk, requests_wait_while_orphans_hold_the_pool)
 {
     struct bench *b = make_blk(&variants[4], false, FLUSH_FEATURE);
@@ -516,9 +571,11 @@ TEST_MAIN(TESTS(virtio, features_are_checked_and_then_frozen),
           TESTS(virtio, interrupts_are_suppressed_as_the_driver_asks),
           TESTS(console, sends_chains_and_receives_input),
           TESTS(console, goes_on_in_mid_chain_after_save_and_load),
+          TESTS(console, puts_back_a_chain_that_wraps_round_the_ring),
           TESTS(blk, reads_writes_and_names_itself), TESTS(blk, bad_requests_get_error_status),
           TESTS(blk, writes_are_stable_when_the_driver_cannot_flush),
           TESTS(blk, discards_and_writes_zeroes_within_bounds),
           TESTS(blk, completions_after_a_reset_touch_nothing),
+          TESTS(blk, orphans_do_not_answer_for_the_next_driver),
           TESTS(blk, requests_wait_while_orphans_hold_the_pool),
           TESTS(blk, goes_on_after_save_and_load), TESTS(virtio, hostile_saved_state_is_refused))

@@ -130,8 +130,15 @@ static void writable_before_readable(void)
     set_flags(chain_flags(1), 0, 2);
 }
 
+/* Whether it lies in the ring or in a table, the table behind it is valid. */
 static void indirect_inside_indirect(void)
 {
+    gpa_t table = allocate(&bench.g, 16);
+
+    put_descriptor(&bench.g, table, &(struct buffer){table, 16, true}, bench.ring.packed ? 0 : 2,
+                   bench.ring.packed ? 2 : 0);
+    store_le64(chain_descriptor(1), table);
+    store_le32(chain_descriptor(1) + 8, 16);
     set_flags(chain_flags(1), 4, 0);
 }
 
@@ -394,6 +401,27 @@ TEST(virtqueue, more_chains_in_flight_than_slots_is_an_error)
     CHECK_EQ(load_le16(at_ram(g, bench.ring.device_area) + 2), 0);
 }
 
+TEST(virtqueue, packed_chains_do_not_overtake_slots_in_flight)
+{
+    static struct virtio_blk blk;
+    struct guest *g = &bench.g;
+    struct virtio_blk_config config = {.space = &g->space, .disk = {512, false, false, keep, NULL}};
+
+    guest_init(g, false);
+    virtio_blk_init(&blk, &config);
+    guest_attach(g, &blk.virtio);
+    start(VIRTIO_F_RING_PACKED);
+    waiting_count = 0;
+    gpa_t at = allocate(g, 1024);
+    const struct buffer buffers[3] = {{at, 16, false}, {at + 16, 512, true}, {at + 600, 1, true}};
+    for (unsigned i = 0; i < 3; i++) { /* 9 slots; the ring has 8 */
+        ring_add(g, &bench.ring, buffers, 3);
+        notify(g, 0);
+    }
+    CHECK_EQ(waiting_count, 2);
+    CHECK(get_status(g) & VIRTIO_STATUS_NEEDS_RESET);
+}
+
 TEST(virtqueue, a_block_request_without_header_or_status_breaks_the_device)
 {
     static struct virtio_blk blk;
@@ -418,4 +446,5 @@ TEST_MAIN(TESTS(virtqueue, broken_rules_end_in_needs_reset_and_a_reset_heals),
           TESTS(virtqueue, ready_toggles_and_ghost_queues_are_harmless),
           TESTS(virtqueue, registers_answer_every_width_and_offset),
           TESTS(virtqueue, more_chains_in_flight_than_slots_is_an_error),
+          TESTS(virtqueue, packed_chains_do_not_overtake_slots_in_flight),
           TESTS(virtqueue, a_block_request_without_header_or_status_breaks_the_device))
