@@ -30,7 +30,10 @@ void hart_reset(struct hart *hart)
     hart->stimecmp = UINT64_MAX;
     hart->stop_at = UINT64_MAX;
     hart->ialign = extension_set_has(&config.extensions, EXT_C) ? 1 : 3;
-    hart->mcause = 0;
+    /* Left to the implementation: kernels of one address space, which never heard
+     * of menvcfg, expect the hardware to set A and D bits. */
+    if (extension_set_has(&config.extensions, EXT_Svadu))
+        hart->menvcfg = MENVCFG_ADUE;
     pmp_update(hart);
     code_cache_flush(hart);
     hart_set_privilege(hart, PRIV_M);
