@@ -219,6 +219,30 @@ static void start_queue(unsigned slot, uint8_t options)
             abort();
 }
 
+/* One more chain of up to three descriptors in the split ring at 0x1000, in a
+ * place of its own; often what a block device or a console wants. */
+static void add_chain(struct input *in, uint8_t command)
+{
+    static const uint16_t sizes[] = {1, 16, 512, 1024};
+    uint16_t index = load_le16(ram + 0x1402);
+    unsigned count = 1 + (command >> 5) % 3;
+
+    ram[0x8000] = (uint8_t)take(in, 1); /* block request type */
+    ram[0x8008] = (uint8_t)take(in, 1) % (SECTORS + 1);
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *descriptor = ram + 0x1000 + (size_t)16 * i;
+        uint8_t shape = (uint8_t)take(in, 1);
+        store_le64(descriptor, 0x8000 + (uint64_t)0x800 * i);
+        store_le32(descriptor + 8, sizes[shape & 3]);
+        store_le16(descriptor + 12, (uint16_t)((i + 1 < count ? 1 : 0) | (shape & 4 ? 2 : 0)));
+        store_le16(descriptor + 14, (uint16_t)(i + 1));
+    }
+    store_le16(ram + 0x1404 + (size_t)2 * (index % 16), 0);
+    store_le16(ram + 0x1402, (uint16_t)(index + 1));
+    if (!space_write(&machine.space, 0x10001050 + 0x1000u * (command & 3), 4, take(in, 1) & 1))
+        abort();
+}
+
 static void map_function(unsigned slot)
 {
     uint64_t base = 0x30000000 + (slot << 15);
@@ -263,6 +287,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             machine.now += take(&in, 2);
             aclint_alarm(&machine.aclint, command & 1);
             goldfish_alarm(&machine.rtc, 0);
+            break;
+        case 4:
+            add_chain(&in, command);
             break;
         default:
             access_bus(&in, command);

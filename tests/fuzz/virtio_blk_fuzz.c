@@ -162,6 +162,34 @@ static void write_header(struct input *in)
     store_le64(header + 8, shape & 16 ? take(in, 8) : take(in, 1) % (SECTORS + 2));
 }
 
+/* A request that is nearly right: header, data, status, one more available. */
+static void write_request(struct input *in, uint8_t command)
+{
+    static const uint8_t types[] = {0, 1, 4, 8, 11, 13, 0, 1};
+    uint16_t slot = (uint16_t)(command >> 4 & 3) * 4;
+    uint8_t type = types[take(in, 1) & 7];
+    uint16_t index = load_le16(ram + 0x1402);
+    bool device_writes = type == 0 || type == 8;
+
+    store_le32(ram + 0x8000, type);
+    store_le64(ram + 0x8008, take(in, 1) % (SECTORS + 2));
+    store_le64(ram + 0x8010, take(in, 1) % (SECTORS + 2)); /* of discard */
+    store_le32(ram + 0x8018, (uint32_t)take(in, 1));
+    store_le32(ram + 0x801c, (uint32_t)take(in, 1) % 3);
+    const uint64_t at[3] = {0x8000, device_writes ? 0x9000 : 0x8010, 0x8800};
+    const uint32_t sizes[3] = {16, command & 8 ? 16 : 512 * (uint32_t)(take(in, 1) % 4 + 1), 1};
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t *descriptor = ram + 0x1000 + (size_t)16 * (slot + i);
+        store_le64(descriptor, at[i]);
+        store_le32(descriptor + 8, sizes[i]);
+        store_le16(descriptor + 12,
+                   (uint16_t)((i < 2 ? 1 : 0) | (i == 2 || (i == 1 && device_writes) ? 2 : 0)));
+        store_le16(descriptor + 14, (uint16_t)(slot + i + 1));
+    }
+    store_le16(ram + 0x1404 + (size_t)2 * (index % 16), slot);
+    store_le16(ram + 0x1402, (uint16_t)(index + 1));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct virtio_blk blk;
@@ -203,6 +231,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 write32(&transport, 0x44, 0); /* the queue goes while requests fly */
             else
                 late = command & 16;
+            break;
+        case 5:
+            write_request(&in, command);
             break;
         default:
             write_ring(&in, 0, 16);
