@@ -74,7 +74,7 @@ uint64_t machine_next_deadline(const struct hart_thread *thread)
     uint64_t deadline = hart_next_deadline(thread->hart);
     uint64_t mtimer = atomic_load(&thread->mtimer);
 
-    deadline = MIN(deadline, mtimer);
+    deadline = MIN(deadline, MIN(mtimer, thread->sbi_timer));
     if (thread->index == 0)
         deadline = MIN(deadline, atomic_load(&thread->machine->rtc_deadline));
     return deadline;
@@ -86,9 +86,13 @@ void machine_serve_alarms(struct hart_thread *thread)
     uint64_t mtimer = atomic_load(&thread->mtimer);
     uint64_t rtc = thread->index == 0 ? atomic_load(&machine->rtc_deadline) : ALARM_NEVER;
 
-    if (mtimer == ALARM_NEVER && rtc == ALARM_NEVER)
+    if (MIN(MIN(mtimer, rtc), thread->sbi_timer) == ALARM_NEVER)
         return;
     uint64_t now = machine_ticks(machine);
+    if (now >= thread->sbi_timer) {
+        thread->sbi_timer = ALARM_NEVER;
+        hart_raise(thread->hart, IRQ_STIP);
+    }
     if (now < mtimer && now < rtc)
         return;
     machine_lock_devices(machine);

@@ -222,6 +222,7 @@ int harts_create(struct machine *machine, struct error *err)
         thread->index = i;
         parker_init(&thread->parker);
         atomic_store(&thread->mtimer, ALARM_NEVER);
+        thread->sbi_timer = ALARM_NEVER;
         if (posix_memalign((void **)&thread->hart, 64, sizeof(*thread->hart)) != 0)
             return error_set(err, -ENOMEM, "cannot create hart %u: out of memory", i);
         thread->code_memory = map_lazy(code_cache_size(pages), "predecoded code", err);

@@ -3,7 +3,6 @@
 #include "base/bytes.h"
 #include "host/map.h"
 #include "machine/machine_internal.h"
-#include "mem/dma.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@ static void reset_harts(struct machine *machine)
 
     for (unsigned i = 0; i < machine->config.cpus; i++) {
         hart_reset(machine->harts[i].hart);
+        machine->harts[i].sbi_timer = ALARM_NEVER;
         atomic_store(&machine->harts[i].power,
                      only_first && i > 0 ? HART_STOPPED : HART_STARTED);
     }
@@ -131,15 +131,32 @@ struct hart *machine_hart(struct machine *machine, unsigned index)
     return machine->harts[index].hart;
 }
 
+/* RAM itself, also where a device such as HTIF lies over it. */
+static uint8_t *ram_at(struct machine *machine, gpa_t at, uint64_t size)
+{
+    uint64_t offset = at - MACHINE_RAM_BASE;
+
+    if (offset >= machine->config.memory_bytes || size > machine->config.memory_bytes - offset)
+        return NULL;
+    return machine->ram + offset;
+}
+
 bool machine_read_ram(struct machine *machine, gpa_t at, void *to, uint64_t size)
 {
-    return dma_read(&machine->space, at, to, size);
+    const uint8_t *from = ram_at(machine, at, size);
+
+    if (from)
+        memcpy(to, from, size);
+    return from;
 }
 
 bool machine_write_ram(struct machine *machine, gpa_t at, const void *from, uint64_t size)
 {
-    if (!dma_write(&machine->space, at, from, size))
+    uint8_t *to = ram_at(machine, at, size);
+
+    if (!to)
         return false;
+    memcpy(to, from, size);
     for (unsigned i = 0; i < machine->config.cpus; i++)
         hart_request(machine->harts[i].hart, HART_REQUEST_FENCE_I);
     return true;
@@ -177,6 +194,9 @@ struct machine_core {
     uint32_t cpus;
     uint32_t device_count;
     uint32_t power[MACHINE_MAX_HARTS];
+    uint64_t start_address[MACHINE_MAX_HARTS];
+    uint64_t start_opaque[MACHINE_MAX_HARTS];
+    uint64_t sbi_timer[MACHINE_MAX_HARTS];
 };
 
 static const struct state_field core_fields[] = {
@@ -185,6 +205,9 @@ static const struct state_field core_fields[] = {
     STATE_FIELD(struct machine_core, cpus),
     STATE_FIELD(struct machine_core, device_count),
     STATE_ARRAY(struct machine_core, power),
+    STATE_ARRAY(struct machine_core, start_address),
+    STATE_ARRAY(struct machine_core, start_opaque),
+    STATE_ARRAY(struct machine_core, sbi_timer),
 };
 static const struct state_table core_state = STATE_TABLE("machine", 1, core_fields);
 
@@ -232,8 +255,12 @@ void machine_save(struct machine *machine, struct writer *w)
         .device_count = machine->device_count,
     };
 
-    for (unsigned i = 0; i < core.cpus; i++)
+    for (unsigned i = 0; i < core.cpus; i++) {
         core.power[i] = atomic_load(&machine->harts[i].power);
+        core.start_address[i] = machine->harts[i].start_address;
+        core.start_opaque[i] = machine->harts[i].start_opaque;
+        core.sbi_timer[i] = machine->harts[i].sbi_timer;
+    }
     state_save(&core_state, &core, w);
     for (unsigned i = 0; i < core.cpus; i++)
         state_save(&hart_state, machine->harts[i].hart, w);
@@ -295,7 +322,11 @@ int machine_load(struct machine *machine, struct reader *r, struct error *err)
     int result = load_core(machine, r, err, &core);
 
     for (unsigned i = 0; result == 0 && i < core.cpus; i++) {
-        atomic_store(&machine->harts[i].power, core.power[i]);
+        struct hart_thread *thread = &machine->harts[i];
+        atomic_store(&thread->power, core.power[i]);
+        thread->start_address = core.start_address[i];
+        thread->start_opaque = core.start_opaque[i];
+        thread->sbi_timer = core.sbi_timer[i];
         result = state_load(&hart_state, machine->harts[i].hart, r, err);
     }
     if (result == 0)

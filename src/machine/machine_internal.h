@@ -48,7 +48,7 @@ struct hart_thread {
     uint64_t start_address;          /* of a pending start or a resume */
     uint64_t start_opaque;           /* its a1 */
     _Atomic uint64_t mtimer;         /* mtimecmp alarm, ticks */
-    struct irq_line external_lines[2]; /* from the PLIC: M, S */
+    uint64_t sbi_timer; /* set_timer of a hart without Sstc, ticks; owner thread */
     void *code_memory;
 };
 

@@ -68,9 +68,16 @@ static struct sbi_result base(struct hart_thread *thread, uint64_t function, con
 
 /* ---- TIME ---- */
 
+/* With Sstc the hart compares by itself; without, our alarm sets STIP. */
 static void set_timer(struct hart_thread *thread, uint64_t deadline)
 {
-    thread->hart->stimecmp = deadline;
+    struct hart *hart = thread->hart;
+
+    hart->stimecmp = deadline;
+    if (hart->menvcfg & MENVCFG_STCE)
+        return;
+    atomic_fetch_and(&hart->mip, ~IRQ_STIP);
+    thread->sbi_timer = deadline;
 }
 
 static struct sbi_result time_call(struct hart_thread *thread, uint64_t function, const uint64_t *a)

@@ -95,6 +95,18 @@ static int parse_memory(struct vm_config *config, const char *value, struct erro
     return 0;
 }
 
+/* What every machine has, though later ISA strings name it: the base of old
+ * included CSRs and counters, and kernels rely on them. Returns what it added. */
+static size_t add_base(char *text, size_t length, size_t room)
+{
+    static const char base[] = ",+zicsr,+zicntr,+zihpm";
+
+    if (strncmp(text, "rv", 2) != 0 || strchr(text, ',') || length + sizeof(base) > room)
+        return 0;
+    memcpy(text + length, base, sizeof(base));
+    return sizeof(base) - 1;
+}
+
 /* "sv39", "sv48" or "sv57" among the words is about address translation, the rest
  * is the ISA's. */
 static int parse_cpu(struct vm_config *config, const char *value, struct error *err)
@@ -123,6 +135,7 @@ static int parse_cpu(struct vm_config *config, const char *value, struct error *
             memcpy(rest + length, word, size);
             length += size;
             rest[length] = 0;
+            length += add_base(rest, length, sizeof(rest));
         }
         word += size;
         word += *word == ',';
