@@ -3,6 +3,7 @@
 """Fetches riscv64 packages of Debian 13 for tests and demos, and unpacks them.
 
     fetch_guests.py [PACKAGE...]      print one line "PACKAGE DIRECTORY" each
+    fetch_guests.py --root PACKAGE... one tree of these with all they depend on
 
 Packages come from the archive that this machine's own apt uses, through apt with
 a private configuration, so that signatures are checked against Debian's keyring
@@ -89,6 +90,12 @@ Acquire::Languages "none";
                         return name
         return package
 
+    def closure(self, packages):
+        """The packages with everything they depend on, as apt would install them."""
+        text = self.run("apt-get", "--simulate", "--no-install-recommends", "-qq", "install",
+                        *packages, capture_output=True, text=True).stdout
+        return [line.split()[1] for line in text.splitlines() if line.startswith("Inst ")]
+
     def download(self, package, directory):
         print(f"fetching {package} (riscv64)", file=sys.stderr)
         self.run("apt-get", "-qq", "download", package, cwd=directory, stdout=sys.stderr)
@@ -98,32 +105,54 @@ Acquire::Languages "none";
         return files[0]
 
 
-def unpack(apt, package, target):
+def unpack(apt, packages, target):
     """Unpacks beside the target and renames, so that a target is always whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
-        os.chmod(work, 0o755)
-        deb = apt.download(apt.real_name(package), work)
         tree = pathlib.Path(work) / "tree"
-        subprocess.run(["dpkg-deb", "-x", str(deb), str(tree)], check=True)
+        # Debian's directories /bin, /lib and /sbin are links since 2023.
+        for link in ("bin", "lib", "sbin"):
+            (tree / "usr" / link).mkdir(parents=True, exist_ok=True)
+            (tree / link).symlink_to(f"usr/{link}")
+        for package in packages:
+            deb = apt.download(apt.real_name(package), work)
+            archive = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(deb)], check=True,
+                                     capture_output=True).stdout
+            subprocess.run(["tar", "-x", "--keep-directory-symlink", "-C", str(tree)],
+                           input=archive, check=True)
+            deb.unlink()
+        for link in ("bin", "lib", "sbin"):
+            if not any((tree / "usr" / link).iterdir()):
+                (tree / link).unlink()
+                (tree / "usr" / link).rmdir()
+        os.chmod(tree, 0o755)
         shutil.rmtree(target, ignore_errors=True)
         tree.rename(target)
 
 
-def main(packages):
+def open_apt(root):
+    apt = Apt(root / "apt")
+    apt.update()
+    return apt
+
+
+def main(words):
     root = cache_root()
     apt = None
-    for package in packages or DEFAULT:
-        target = root / "guests" / package
+    if words[:1] == ["--root"]:
+        wanted = [("+".join(sorted(words[1:])), words[1:])]
+    else:
+        wanted = [(package, [package]) for package in words or DEFAULT]
+    for name, packages in wanted:
+        target = root / ("roots" if words[:1] == ["--root"] else "guests") / name
         if not target.is_dir():
-            if apt is None:
-                apt = Apt(root / "apt")
-                apt.update()
+            apt = apt or open_apt(root)
             try:
-                unpack(apt, package, target)
+                closure = apt.closure(packages) if words[:1] == ["--root"] else packages
+                unpack(apt, closure, target)
             except subprocess.CalledProcessError as error:
-                fail(f"cannot fetch {package}: {' '.join(error.cmd[:2])} failed")
-        print(package, target)
+                fail(f"cannot fetch {name}: {' '.join(error.cmd[:2])} failed")
+        print(name, target)
 
 
 if __name__ == "__main__":

@@ -155,9 +155,12 @@ class Modules:
             fail(f"the kernel has no module '{name}'")
         path = self.files[name]
         data = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-        for match in re.finditer(rb"\0(?:depends=|softdep=pre: )([^\0]*)\0", data):
-            for needed in re.split(r"[, ]+", match.group(1).decode()):
-                if needed:
+        # The terminator of one string is the start of the next: look, do not eat it.
+        for match in re.finditer(rb"\0(depends=|softdep=pre: )([^\0]*)(?=\0)", data):
+            for needed in re.split(r"[, ]+", match.group(2).decode()):
+                # A soft dependency may name an alias, or what the kernel has built in.
+                is_soft = match.group(1).startswith(b"softdep")
+                if needed and not (is_soft and module_name(needed) not in self.files):
                     self.load(needed)
         self.loaded[name] = data
 
