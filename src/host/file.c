@@ -85,24 +85,46 @@ static int write_all(int fd, const uint8_t *from, size_t size)
     return 0;
 }
 
-int file_write(const char *path, const void *bytes, size_t size, struct error *err)
+/* A terminal, FIFO or device cannot be replaced by a file: it takes the bytes. */
+static int write_special(const char *path, const uint8_t *from, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    int result = write_all(fd, from, size);
+    if (close(fd) < 0 && result == 0)
+        result = -errno;
+    return result;
+}
+
+/* Beside the file first, so that it is whole or as it was. */
+static int write_regular(const char *path, const uint8_t *from, size_t size)
 {
     char temporary[4096];
 
     if ((size_t)snprintf(temporary, sizeof(temporary), "%s.%d.tmp", path, (int)getpid()) >=
         sizeof(temporary))
-        return error_set(err, -ENAMETOOLONG, "cannot write '%s': the name is too long", path);
+        return -ENAMETOOLONG;
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
-        return error_set(err, -errno, "cannot write '%s': %s", path, strerror(errno));
-    int result = write_all(fd, bytes, size);
+        return -errno;
+    int result = write_all(fd, from, size);
     if (close(fd) < 0 && result == 0)
         result = -errno;
     if (result == 0 && rename(temporary, path) < 0)
         result = -errno;
-    if (result < 0) {
+    if (result < 0)
         unlink(temporary);
-        return error_set(err, result, "cannot write '%s': %s", path, strerror(-result));
-    }
-    return 0;
+    return result;
+}
+
+int file_write(const char *path, const void *bytes, size_t size, struct error *err)
+{
+    struct stat st;
+    bool is_special = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    int result = is_special ? write_special(path, bytes, size) : write_regular(path, bytes, size);
+
+    return result < 0 ? error_set(err, result, "cannot write '%s': %s", path, strerror(-result))
+                      : 0;
 }

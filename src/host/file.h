@@ -18,5 +18,6 @@ MUST_CHECK int file_read(const char *path, const char *what, uint64_t most, stru
                          struct error *err);
 void file_bytes_free(struct file_bytes *file);
 
-/* Replaces `path` by `size` bytes atomically: written beside it, then renamed. */
+/* Replaces `path` by `size` bytes atomically: written beside it, then renamed. A
+ * device, FIFO or terminal is written to instead. */
 MUST_CHECK int file_write(const char *path, const void *bytes, size_t size, struct error *err);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define MAX_WATCHES 64
-#define BATCH 16
+#define BATCH       16
 
 struct watch {
     int fd; /* -1: free */

@@ -8,8 +8,8 @@
 
 void *map_lazy(size_t size, const char *what, struct error *err)
 {
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
 
     if (at == MAP_FAILED) {
         error_set(err, -errno, "cannot map %zu MiB of %s: %s", size >> 20, what, strerror(errno));

@@ -30,7 +30,8 @@ static void on_deadly_signal(int number)
 static void catch_deadly_signals(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
-    struct sigaction action = {.sa_handler = on_deadly_signal, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    struct sigaction action = {.sa_handler = on_deadly_signal,
+                               .sa_flags = SA_RESETHAND | SA_NODEFER};
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)

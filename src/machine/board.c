@@ -69,8 +69,7 @@ static void set_rtc_alarm(void *owner, unsigned id, uint64_t deadline_ns)
 
 static void power_request(void *owner, enum power_event event, unsigned code)
 {
-    struct machine_event report = {
-        .kind = MACHINE_EVENT_POWER, .power = event, .code = code};
+    struct machine_event report = {.kind = MACHINE_EVENT_POWER, .power = event, .code = code};
 
     machine_post_event(owner, &report);
 }
@@ -110,13 +109,12 @@ static void create_interrupt_controllers(struct machine *machine)
     plic_init(&machine->plic, &(struct plic_config){.source_count = IRQ_COUNT,
                                                     .context_count = 2 * cpus,
                                                     .outputs = machine->plic_outputs});
-    aclint_init(&machine->aclint,
-                &(struct aclint_config){.hart_count = cpus,
-                                        .msip = machine->msip,
-                                        .mtip = machine->mtip,
-                                        .alarm = {ticks_now, set_mtimer, machine},
-                                        .set_now = set_ticks,
-                                        .set_now_owner = machine});
+    aclint_init(&machine->aclint, &(struct aclint_config){.hart_count = cpus,
+                                                          .msip = machine->msip,
+                                                          .mtip = machine->mtip,
+                                                          .alarm = {ticks_now, set_mtimer, machine},
+                                                          .set_now = set_ticks,
+                                                          .set_now_owner = machine});
     list_device(machine, "plic", &plic_ops, &machine->plic);
     list_device(machine, "aclint", &aclint_ops, &machine->aclint);
 }
@@ -138,8 +136,7 @@ static void create_simple_devices(struct machine *machine)
 
 static void create_pci(struct machine *machine)
 {
-    struct pci_host_config config = {
-        .windows = {BOARD_PCI_MMIO_BASE, machine->pci_high_base}};
+    struct pci_host_config config = {.windows = {BOARD_PCI_MMIO_BASE, machine->pci_high_base}};
 
     for (unsigned i = 0; i < PCI_INTX_LINES; i++)
         config.intx[i] = plic_source(machine, IRQ_PCI_FIRST + i);
@@ -162,9 +159,9 @@ static void create_virtio(struct machine *machine)
     list_device(machine, "rng", &virtio_rng_ops, &machine->rng);
     list_device(machine, "rng:pci", &virtio_pci_ops, &machine->rng_pci);
     if (config->console.write) {
-        virtio_console_init(&machine->console,
-                            &(struct virtio_console_config){.space = &machine->space,
-                                                            .output = config->console});
+        virtio_console_init(
+            &machine->console,
+            &(struct virtio_console_config){.space = &machine->space, .output = config->console});
         virtio_pci_init(&machine->console_pci, &machine->console.virtio, &machine->pci, slot++);
         list_device(machine, "console", &virtio_console_ops, &machine->console);
         list_device(machine, "console:pci", &virtio_pci_ops, &machine->console_pci);

@@ -18,23 +18,23 @@
 #include <string.h>
 
 #define IMAGE_HEADER_SIZE 64
-#define IMAGE_MAGIC2_AT 0x38
-#define IMAGE_MAGIC2 0x05435352u   /* "RSC\5" */
-#define ARM64_MAGIC 0x644d5241u    /* "ARM\x64" at the same place */
-#define BZIMAGE_MAGIC_AT 0x202
-#define BZIMAGE_MAGIC 0x53726448u  /* "HdrS" */
-#define KERNEL_OFFSET UINT64_C(0x200000)
-#define PAYLOAD_ADDRESS (MACHINE_RAM_BASE + KERNEL_OFFSET) /* where fw_jump jumps */
+#define IMAGE_MAGIC2_AT   0x38
+#define IMAGE_MAGIC2      0x05435352u /* "RSC\5" */
+#define ARM64_MAGIC       0x644d5241u /* "ARM\x64" at the same place */
+#define BZIMAGE_MAGIC_AT  0x202
+#define BZIMAGE_MAGIC     0x53726448u /* "HdrS" */
+#define KERNEL_OFFSET     UINT64_C(0x200000)
+#define PAYLOAD_ADDRESS   (MACHINE_RAM_BASE + KERNEL_OFFSET) /* where fw_jump jumps */
 /* 32-bit firmware code and old kernels want these low. */
-#define LOW_MEMORY_LIMIT UINT64_C(0xc0000000)
-#define DTB_ALIGNMENT UINT64_C(0x200000)
+#define LOW_MEMORY_LIMIT  UINT64_C(0xc0000000)
+#define DTB_ALIGNMENT     UINT64_C(0x200000)
 
 /* struct fw_dynamic_info of OpenSBI, version 2. */
-#define DYNAMIC_INFO_MAGIC UINT64_C(0x4942534f)
+#define DYNAMIC_INFO_MAGIC   UINT64_C(0x4942534f)
 #define DYNAMIC_INFO_VERSION 2
-#define DYNAMIC_INFO_MODE_S 1
-#define DYNAMIC_INFO_SIZE 48
-#define DYNAMIC_INFO_AT BOARD_ROM_BASE
+#define DYNAMIC_INFO_MODE_S  1
+#define DYNAMIC_INFO_SIZE    48
+#define DYNAMIC_INFO_AT      BOARD_ROM_BASE
 
 static const char *const symbol_names[MAX_SYMBOL_NAMES] = {"tohost", "fromhost", "begin_signature",
                                                            "end_signature"};
@@ -110,11 +110,9 @@ static int load_elf_segment(struct machine *machine, const struct machine_file *
                          "'%s' wants 0x%llx bytes at 0x%llx, outside RAM (0x%llx-0x%llx): link it "
                          "for RAM or give the machine more --memory",
                          file->path, (unsigned long long)segment->memory_size,
-                         (unsigned long long)at,
-                         (unsigned long long)MACHINE_RAM_BASE,
+                         (unsigned long long)at, (unsigned long long)MACHINE_RAM_BASE,
                          (unsigned long long)ram_end(machine) - 1);
-    return add_piece(machine, file, at, bytes, segment->file_size,
-                     segment->memory_size, err);
+    return add_piece(machine, file, at, bytes, segment->file_size, segment->memory_size, err);
 }
 
 /* An entry that is a virtual address means the physical one of its segment. */
@@ -233,9 +231,12 @@ static int load_image(struct machine *machine, const struct machine_file *file, 
         return error_set(err, -EINVAL, "kernel '%s' has a broken header: text offset 0x%llx",
                          file->path, (unsigned long long)offset);
     uint64_t memory_size = MAX(image_size, file->size);
-    if (offset > machine->config.memory_bytes || !is_in_ram(machine, MACHINE_RAM_BASE + offset, memory_size))
-        return error_set(err, -EINVAL, "kernel '%s' needs %llu MiB and does not fit: give the machine more --memory",
-                         file->path, (unsigned long long)((memory_size + offset) >> 20) + 1);
+    if (offset > machine->config.memory_bytes ||
+        !is_in_ram(machine, MACHINE_RAM_BASE + offset, memory_size))
+        return error_set(
+            err, -EINVAL,
+            "kernel '%s' needs %llu MiB and does not fit: give the machine more --memory",
+            file->path, (unsigned long long)((memory_size + offset) >> 20) + 1);
     *entry = MACHINE_RAM_BASE + offset;
     return add_piece(machine, file, *entry, file->bytes, file->size, memory_size, err);
 }
@@ -246,8 +247,9 @@ static int load_raw(struct machine *machine, const struct machine_file *file, gp
                     struct error *err)
 {
     if (!is_in_ram(machine, at, file->size))
-        return error_set(err, -EINVAL, "'%s' does not fit at 0x%llx: give the machine more --memory",
-                         file->path, (unsigned long long)at);
+        return error_set(err, -EINVAL,
+                         "'%s' does not fit at 0x%llx: give the machine more --memory", file->path,
+                         (unsigned long long)at);
     return add_piece(machine, file, at, file->bytes, file->size, file->size, err);
 }
 
@@ -389,9 +391,12 @@ void boot_free(struct machine *machine)
 static void write_dynamic_info(struct machine *machine)
 {
     uint8_t *info = machine->rom + (DYNAMIC_INFO_AT - BOARD_ROM_BASE);
-    const uint64_t fields[DYNAMIC_INFO_SIZE / 8] = {
-        DYNAMIC_INFO_MAGIC, DYNAMIC_INFO_VERSION, machine->boot.kernel_entry,
-        DYNAMIC_INFO_MODE_S, 0, 0};
+    const uint64_t fields[DYNAMIC_INFO_SIZE / 8] = {DYNAMIC_INFO_MAGIC,
+                                                    DYNAMIC_INFO_VERSION,
+                                                    machine->boot.kernel_entry,
+                                                    DYNAMIC_INFO_MODE_S,
+                                                    0,
+                                                    0};
 
     for (unsigned i = 0; i < ARRAY_LEN(fields); i++)
         store_le64(info + 8 * i, fields[i]);
@@ -405,7 +410,8 @@ static void start_in_supervisor(struct hart *hart)
     hart->mideleg = IRQ_SUPERVISOR;
     hart->mcounteren = 0xffffffff;
     csr_poke(hart, 0x30a,
-             ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | MENVCFG_ADUE | MENVCFG_PBMTE | MENVCFG_STCE);
+             ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | MENVCFG_ADUE | MENVCFG_PBMTE |
+                 MENVCFG_STCE);
     csr_poke(hart, 0x3b0, bits_mask(54)); /* one NAPOT entry over everything, RWX */
     csr_poke(hart, 0x3a0, 0x1f);
     hart_set_privilege(hart, PRIV_S);

@@ -254,12 +254,27 @@ static void describe_pci(struct tree *tree, const struct machine *machine)
     uint64_t high = machine->pci_high_base;
     uint32_t buses[] = {0, 0xff};
     /* space code, PCI address (2), CPU address (2), size (2) */
-    uint32_t ranges[] = {
-        0x01000000, 0, 0, 0, (uint32_t)BOARD_PCI_PIO_BASE, 0, (uint32_t)BOARD_PCI_PIO_SIZE,
-        0x02000000, 0, (uint32_t)BOARD_PCI_MMIO_BASE, 0, (uint32_t)BOARD_PCI_MMIO_BASE, 0,
-        (uint32_t)BOARD_PCI_MMIO_SIZE,
-        0x03000000, (uint32_t)(high >> 32), (uint32_t)high, (uint32_t)(high >> 32), (uint32_t)high,
-        (uint32_t)(BOARD_PCI_HIGH_SIZE >> 32), (uint32_t)BOARD_PCI_HIGH_SIZE};
+    uint32_t ranges[] = {0x01000000,
+                         0,
+                         0,
+                         0,
+                         (uint32_t)BOARD_PCI_PIO_BASE,
+                         0,
+                         (uint32_t)BOARD_PCI_PIO_SIZE,
+                         0x02000000,
+                         0,
+                         (uint32_t)BOARD_PCI_MMIO_BASE,
+                         0,
+                         (uint32_t)BOARD_PCI_MMIO_BASE,
+                         0,
+                         (uint32_t)BOARD_PCI_MMIO_SIZE,
+                         0x03000000,
+                         (uint32_t)(high >> 32),
+                         (uint32_t)high,
+                         (uint32_t)(high >> 32),
+                         (uint32_t)high,
+                         (uint32_t)(BOARD_PCI_HIGH_SIZE >> 32),
+                         (uint32_t)BOARD_PCI_HIGH_SIZE};
 
     node(tree, "pci", BOARD_ECAM_BASE);
     text(tree, "compatible", "pci-host-ecam-generic");

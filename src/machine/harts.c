@@ -18,9 +18,9 @@
 
 /* Pages of predecoded code per hart: 256 for 64 harts, more for fewer; memory is
  * taken as it is used. */
-#define CODE_PAGES 1024
+#define CODE_PAGES            1024
 #define CODE_PAGES_MANY_HARTS 256
-#define MANY_HARTS 8
+#define MANY_HARTS            8
 
 void hart_thread_wake(struct hart_thread *thread)
 {
@@ -322,6 +322,6 @@ void machine_step(struct machine *machine, unsigned index)
     struct hart_thread *thread = &machine->harts[index];
 
     machine_serve_alarms(thread);
-    if (hart_step(thread->hart) == HART_EXIT_SBI)
+    if (hart_step(thread->hart, false) == HART_EXIT_SBI)
         sbi_call(thread);
 }

@@ -7,7 +7,7 @@
 #include <zlib.h>
 
 #define GZIP_WINDOW (16 + MAX_WBITS) /* expect a gzip header */
-#define FIRST_SIZE (8u << 20)
+#define FIRST_SIZE  (8u << 20)
 
 bool inflate_is_gzip(const uint8_t *bytes, size_t size)
 {

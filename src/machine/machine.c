@@ -25,8 +25,7 @@ static void reset_harts(struct machine *machine)
     for (unsigned i = 0; i < machine->config.cpus; i++) {
         hart_reset(machine->harts[i].hart);
         machine->harts[i].sbi_timer = ALARM_NEVER;
-        atomic_store(&machine->harts[i].power,
-                     only_first && i > 0 ? HART_STOPPED : HART_STARTED);
+        atomic_store(&machine->harts[i].power, only_first && i > 0 ? HART_STOPPED : HART_STARTED);
     }
 }
 
@@ -200,14 +199,10 @@ struct machine_core {
 };
 
 static const struct state_field core_fields[] = {
-    STATE_FIELD(struct machine_core, memory_bytes),
-    STATE_FIELD(struct machine_core, ticks),
-    STATE_FIELD(struct machine_core, cpus),
-    STATE_FIELD(struct machine_core, device_count),
-    STATE_ARRAY(struct machine_core, power),
-    STATE_ARRAY(struct machine_core, start_address),
-    STATE_ARRAY(struct machine_core, start_opaque),
-    STATE_ARRAY(struct machine_core, sbi_timer),
+    STATE_FIELD(struct machine_core, memory_bytes), STATE_FIELD(struct machine_core, ticks),
+    STATE_FIELD(struct machine_core, cpus),         STATE_FIELD(struct machine_core, device_count),
+    STATE_ARRAY(struct machine_core, power),        STATE_ARRAY(struct machine_core, start_address),
+    STATE_ARRAY(struct machine_core, start_opaque), STATE_ARRAY(struct machine_core, sbi_timer),
 };
 static const struct state_table core_state = STATE_TABLE("machine", 1, core_fields);
 
@@ -281,10 +276,9 @@ static int load_core(struct machine *machine, struct reader *r, struct error *er
         return result;
     if (core->memory_bytes != machine->config.memory_bytes || core->cpus != machine->config.cpus ||
         core->device_count != machine->device_count)
-        return error_set(err, -EPROTO,
-                         "saved state: it is of a machine with %u harts, %llu MiB and %u devices",
-                         core->cpus, (unsigned long long)(core->memory_bytes >> 20),
-                         core->device_count);
+        return error_set(
+            err, -EPROTO, "saved state: it is of a machine with %u harts, %llu MiB and %u devices",
+            core->cpus, (unsigned long long)(core->memory_bytes >> 20), core->device_count);
     for (unsigned i = 0; i < core->cpus; i++)
         if (core->power[i] > HART_SUSPENDED || core->power[i] == 3)
             return error_set(err, -EPROTO, "saved state: hart %u is in no possible state", i);

@@ -22,14 +22,14 @@ struct hart;
 struct writer;
 struct reader;
 
-#define MACHINE_MAX_HARTS 64
-#define MACHINE_MAX_DISKS 16
+#define MACHINE_MAX_HARTS      64
+#define MACHINE_MAX_DISKS      16
 #define MACHINE_MAX_MMIO_DISKS 8
-#define MACHINE_RAM_BASE UINT64_C(0x80000000)
-#define MACHINE_MIN_MEMORY (UINT64_C(4) << 20)
+#define MACHINE_RAM_BASE       UINT64_C(0x80000000)
+#define MACHINE_MIN_MEMORY     (UINT64_C(4) << 20)
 /* The 64-bit PCI window lies at 16 GiB in small machines and above RAM in others;
  * 56-bit physical addresses would allow more than anyone has. */
-#define MACHINE_MAX_MEMORY (UINT64_C(1) << 40)
+#define MACHINE_MAX_MEMORY     (UINT64_C(1) << 40)
 
 enum machine_firmware {
     FIRMWARE_BUILTIN, /* our SBI; the guest starts in S-mode */

@@ -24,8 +24,8 @@
 #include <stdatomic.h>
 
 #define MACHINE_MAX_DEVICES 96
-#define MACHINE_MAX_EVENTS 8
-#define MAX_SYMBOL_NAMES 4
+#define MACHINE_MAX_EVENTS  8
+#define MAX_SYMBOL_NAMES    4
 
 /* SBI HSM states (SBI 2.0, table "HSM Hart States"). */
 enum hart_power {
@@ -43,12 +43,12 @@ struct hart_thread {
     pthread_t thread;
     bool is_started;
     struct parker parker;
-    _Atomic bool sleeping;           /* in parker, or about to be */
-    _Atomic uint32_t power;          /* enum hart_power */
-    uint64_t start_address;          /* of a pending start or a resume */
-    uint64_t start_opaque;           /* its a1 */
-    _Atomic uint64_t mtimer;         /* mtimecmp alarm, ticks */
-    uint64_t sbi_timer; /* set_timer of a hart without Sstc, ticks; owner thread */
+    _Atomic bool sleeping;   /* in parker, or about to be */
+    _Atomic uint32_t power;  /* enum hart_power */
+    uint64_t start_address;  /* of a pending start or a resume */
+    uint64_t start_opaque;   /* its a1 */
+    _Atomic uint64_t mtimer; /* mtimecmp alarm, ticks */
+    uint64_t sbi_timer;      /* set_timer of a hart without Sstc, ticks; owner thread */
     void *code_memory;
 };
 
@@ -59,10 +59,10 @@ enum machine_goal {
 };
 
 struct machine_clock {
-    uint64_t base_ns;    /* monotonic time at which the ticks were base_ticks */
+    uint64_t base_ns; /* monotonic time at which the ticks were base_ticks */
     uint64_t base_ticks;
-    bool is_stopped; /* paused: the time is base_ticks */
-    uint64_t skew_ticks; /* virtual time: what waits have skipped */
+    bool is_stopped;      /* paused: the time is base_ticks */
+    uint64_t skew_ticks;  /* virtual time: what waits have skipped */
     uint64_t rtc_base_ns; /* virtual time: RTC at tick 0 */
 };
 
@@ -84,7 +84,7 @@ struct boot_symbol {
 struct boot_image {
     struct boot_piece pieces[BOOT_MAX_PIECES];
     unsigned piece_count;
-    gpa_t entry;       /* where harts start */
+    gpa_t entry; /* where harts start */
     gpa_t kernel_entry;
     gpa_t dtb;
     gpa_t initrd;

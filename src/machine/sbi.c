@@ -8,11 +8,11 @@
 
 #include <sched.h>
 
-#define SBI_VERSION_2_0 0x02000000
+#define SBI_VERSION_2_0            0x02000000
 /* Not a registered number; spells "dop". */
-#define SBI_IMPLEMENTATION_ID 0x646f70
+#define SBI_IMPLEMENTATION_ID      0x646f70
 #define SBI_IMPLEMENTATION_VERSION 1
-#define PMU_COUNTERS 3 /* cycle, (time), instret: as their CSRs are numbered */
+#define PMU_COUNTERS               3 /* cycle, (time), instret: as their CSRs are numbered */
 
 enum sbi_error {
     SBI_SUCCESS = 0,
@@ -204,7 +204,7 @@ static struct sbi_result hart_start(struct machine *machine, const uint64_t *a)
     return success(0);
 }
 
-#define SUSPEND_RETENTIVE 0x00000000u
+#define SUSPEND_RETENTIVE     0x00000000u
 #define SUSPEND_NON_RETENTIVE 0x80000000u
 
 /* Sleeps like WFI; the non-retentive kind then enters at the resume address. */
@@ -326,9 +326,9 @@ static struct sbi_result debug_console(struct hart_thread *thread, uint64_t func
 
 /* ---- PMU ---- */
 
-#define PMU_EVENT_CYCLES 1
+#define PMU_EVENT_CYCLES       1
 #define PMU_EVENT_INSTRUCTIONS 2
-#define PMU_FLAG_SET_INITIAL BIT(0)
+#define PMU_FLAG_SET_INITIAL   BIT(0)
 
 static uint64_t counters_of_event(uint64_t event)
 {
@@ -436,9 +436,15 @@ static const struct {
     uint64_t id;
     sbi_function *call;
 } extensions[] = {
-    {0x10, base},           {0x54494d45, time_call},     {0x735049, ipi},
-    {0x52464e43, rfence},   {0x48534d, hsm},             {0x53525354, system_reset},
-    {0x4442434e, debug_console}, {0x53555350, system_suspend}, {0x504d55, pmu},
+    {0x10, base},
+    {0x54494d45, time_call},
+    {0x735049, ipi},
+    {0x52464e43, rfence},
+    {0x48534d, hsm},
+    {0x53525354, system_reset},
+    {0x4442434e, debug_console},
+    {0x53555350, system_suspend},
+    {0x504d55, pmu},
 };
 
 static sbi_function *find_extension(uint64_t id)

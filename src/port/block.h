@@ -4,7 +4,7 @@
 
 #include "base/types.h"
 
-#define BLOCK_SECTOR_SIZE 512u
+#define BLOCK_SECTOR_SIZE  512u
 #define BLOCK_MAX_SEGMENTS 128u
 
 enum block_op {

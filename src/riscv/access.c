@@ -184,8 +184,8 @@ void *hart_atomic_address(struct hart *hart, gva_t va, unsigned size, enum acces
     uint8_t *host;
 
     if (va & (size - 1)) {
-        hart_exception(
-            hart, access == ACCESS_LOAD ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED, va);
+        hart_exception(hart, access == ACCESS_LOAD ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED,
+                       va);
         return NULL;
     }
     if (!resolve(hart, va, size, access, &pa, &host))

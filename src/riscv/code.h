@@ -16,7 +16,7 @@
 struct hart;
 
 #define CODE_SLOTS (PAGE_SIZE / 2)
-#define CODE_WAYS 4
+#define CODE_WAYS  4
 
 /* What a slot can hold besides an instruction. */
 enum {

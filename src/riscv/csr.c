@@ -6,13 +6,13 @@
 
 #define CSR_NUMBERS 4096
 /* mvendorid 0 and a marchid of our own, spelling "doppel". */
-#define MARCHID UINT64_C(0x646f7070656c)
-#define MIMPID UINT64_C(0x000100)
+#define MARCHID     UINT64_C(0x646f7070656c)
+#define MIMPID      UINT64_C(0x000100)
 
-#define SSTATUS_MASK                                                                               \
+#define SSTATUS_MASK \
     (MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR)
-#define MSTATUS_MASK                                                                               \
-    (SSTATUS_MASK | MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_TVM |        \
+#define MSTATUS_MASK                                                                        \
+    (SSTATUS_MASK | MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_TVM | \
      MSTATUS_TW | MSTATUS_TSR)
 
 /* Who may look, beyond what the number says. */
@@ -26,10 +26,10 @@ enum csr_gate {
 
 struct csr_row {
     bool exists;
-    uint8_t gate;       /* enum csr_gate */
-    uint8_t extension;  /* enum extension that brings it */
-    uint16_t offset;    /* in struct hart, when read is NULL; 0: reads as zero */
-    uint64_t mask;      /* writable bits, when write is NULL */
+    uint8_t gate;      /* enum csr_gate */
+    uint8_t extension; /* enum extension that brings it */
+    uint16_t offset;   /* in struct hart, when read is NULL; 0: reads as zero */
+    uint64_t mask;     /* writable bits, when write is NULL */
     uint64_t (*read)(struct hart *hart, unsigned number);
     enum csr_result (*write)(struct hart *hart, unsigned number, uint64_t value);
 };
@@ -85,7 +85,8 @@ static uint64_t read_misa(struct hart *hart, unsigned number)
     static const struct {
         enum extension extension;
         char letter;
-    } letters[] = {{EXT_I, 'i'}, {EXT_M, 'm'}, {EXT_A, 'a'}, {EXT_F, 'f'}, {EXT_D, 'd'}, {EXT_C, 'c'}};
+    } letters[] = {{EXT_I, 'i'}, {EXT_M, 'm'}, {EXT_A, 'a'},
+                   {EXT_F, 'f'}, {EXT_D, 'd'}, {EXT_C, 'c'}};
     uint64_t misa = UINT64_C(2) << 62 | BIT('s' - 'a') | BIT('u' - 'a');
 
     (void)number;
@@ -200,8 +201,10 @@ static uint64_t menvcfg_mask(const struct hart *hart)
         enum extension extension;
         uint64_t bits;
     } rows[] = {
-        {EXT_Zicbom, ENVCFG_CBIE | ENVCFG_CBCFE}, {EXT_Zicboz, ENVCFG_CBZE},
-        {EXT_Svadu, MENVCFG_ADUE},                {EXT_Svpbmt, MENVCFG_PBMTE},
+        {EXT_Zicbom, ENVCFG_CBIE | ENVCFG_CBCFE},
+        {EXT_Zicboz, ENVCFG_CBZE},
+        {EXT_Svadu, MENVCFG_ADUE},
+        {EXT_Svpbmt, MENVCFG_PBMTE},
         {EXT_Sstc, MENVCFG_STCE},
     };
     uint64_t mask = ENVCFG_FIOM;
@@ -412,25 +415,25 @@ static uint64_t read_id(struct hart *hart, unsigned number)
 
 /* ---- the table ---- */
 
-#define PLAIN(member, bits)                                                                        \
-    {                                                                                              \
-        .exists = true, .offset = offsetof(struct hart, member), .mask = (bits)                    \
+#define PLAIN(member, bits)                                                     \
+    {                                                                           \
+        .exists = true, .offset = offsetof(struct hart, member), .mask = (bits) \
     }
-#define FUNCTIONS(reader, writer)                                                                  \
-    {                                                                                              \
-        .exists = true, .read = (reader), .write = (writer)                                        \
+#define FUNCTIONS(reader, writer)                           \
+    {                                                       \
+        .exists = true, .read = (reader), .write = (writer) \
     }
-#define GATED(kind, ext, reader, writer)                                                           \
-    {                                                                                              \
-        .exists = true, .gate = (kind), .extension = (ext), .read = (reader), .write = (writer)    \
+#define GATED(kind, ext, reader, writer)                                                        \
+    {                                                                                           \
+        .exists = true, .gate = (kind), .extension = (ext), .read = (reader), .write = (writer) \
     }
-#define ZERO                                                                                       \
-    {                                                                                              \
-        .exists = true                                                                             \
+#define ZERO           \
+    {                  \
+        .exists = true \
     }
-#define COUNTER_ZERO                                                                               \
-    {                                                                                              \
-        .exists = true, .gate = GATE_COUNTER, .extension = EXT_Zihpm                               \
+#define COUNTER_ZERO                                                 \
+    {                                                                \
+        .exists = true, .gate = GATE_COUNTER, .extension = EXT_Zihpm \
     }
 
 /* The counters beyond instret exist and stay zero, as Zihpm allows. */

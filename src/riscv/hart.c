@@ -41,8 +41,8 @@ void hart_reset(struct hart *hart)
 
 bool hart_set_irq_line(struct hart *hart, uint64_t irq, bool level)
 {
-    uint64_t before = level ? atomic_fetch_or(&hart->irq_lines, irq)
-                            : atomic_fetch_and(&hart->irq_lines, ~irq);
+    uint64_t before =
+        level ? atomic_fetch_or(&hart->irq_lines, irq) : atomic_fetch_and(&hart->irq_lines, ~irq);
 
     if (!(before & irq) == !level)
         return false;

@@ -19,12 +19,12 @@ struct space;
 struct code_cache;
 struct state_table;
 
-#define HART_PMP_ENTRIES 16
-#define TLB_SIZE 256
-#define FETCH_TLB_SIZE 256
+#define HART_PMP_ENTRIES     16
+#define TLB_SIZE             256
+#define FETCH_TLB_SIZE       256
 #define HART_MAX_BREAKPOINTS 64
 #define HART_MAX_WATCHPOINTS 16
-#define CBO_BLOCK_SIZE 64
+#define CBO_BLOCK_SIZE       64
 
 /* Who the data accesses are made as: the index of a TLB. SUM makes S-mode two. */
 enum mmu_index {
@@ -129,24 +129,24 @@ struct pmp_entry {
 
 struct hart {
     /* Hot: the interpreter reads these at every instruction. */
-    uint64_t x[33];                  /* x[0] stays 0; x[32] swallows writes to x0 */
-    uint64_t pc;                     /* exact only outside the handlers of the interpreter */
-    gva_t page;                      /* virtual address of the page being executed */
-    uint64_t icount;                 /* instructions retired since reset; exact as pc is */
-    _Atomic uint64_t limit;          /* leave when icount reaches it; 0: someone kicked */
-    struct tlb_entry *data_tlb;      /* of the current mmu index */
-    struct fetch_entry *fetch_tlb;   /* of the current privilege */
-    uint64_t f[32];                  /* singles are NaN-boxed */
-    uint64_t mstatus;                /* without SD, which is derived */
+    uint64_t x[33];                /* x[0] stays 0; x[32] swallows writes to x0 */
+    uint64_t pc;                   /* exact only outside the handlers of the interpreter */
+    gva_t page;                    /* virtual address of the page being executed */
+    uint64_t icount;               /* instructions retired since reset; exact as pc is */
+    _Atomic uint64_t limit;        /* leave when icount reaches it; 0: someone kicked */
+    struct tlb_entry *data_tlb;    /* of the current mmu index */
+    struct fetch_entry *fetch_tlb; /* of the current privilege */
+    uint64_t f[32];                /* singles are NaN-boxed */
+    uint64_t mstatus;              /* without SD, which is derived */
     uint32_t fflags;
     uint32_t frm;
     uint64_t slow_value; /* result of a slow-path load */
     enum privilege privilege;
     enum mmu_index data_index;
     enum hart_exit exit_reason;
-    bool leave;     /* a handler asked to leave hart_run with exit_reason */
-    bool stip;      /* Sstc: time had reached stimecmp when last looked at */
-    uint8_t ialign; /* address bits that must be zero in a jump target: 1 with C, else 3 */
+    bool leave;       /* a handler asked to leave hart_run with exit_reason */
+    bool stip;        /* Sstc: time had reached stimecmp when last looked at */
+    uint8_t ialign;   /* address bits that must be zero in a jump target: 1 with C, else 3 */
     uint64_t stop_at; /* hart_run leaves when icount reaches it; for machines on virtual time */
 
     /* LR/SC: the pair succeeds when the memory still holds the value that LR
@@ -217,8 +217,10 @@ void hart_reset(struct hart *hart);
 
 /* Runs until something wants attention. Owner thread only. */
 enum hart_exit hart_run(struct hart *hart);
-/* Executes one instruction, or takes one interrupt or exception. */
-enum hart_exit hart_step(struct hart *hart);
+/* Executes one instruction or takes its exception; with `interrupts`, takes a
+ * pending interrupt instead. Debuggers step without: the next timer tick would
+ * lead every step into its handler. */
+enum hart_exit hart_step(struct hart *hart, bool interrupts);
 
 /* Any thread: drives an interrupt line (one of the IRQ_ bits). Returns true when
  * the level changed, and the hart should then be woken. */

@@ -6,13 +6,13 @@
 #include "riscv/interp_internal.h"
 
 /* Instructions between two looks at the clock and the outside: about 50 us. */
-#define SLICE 16384
+#define SLICE              16384
 /* Predecoded pages are compared with memory at least this often, so that even
  * stores which no fence.i follows reach the fetch in the end (Ziccid). */
 #define RECHECK_CODE_SHIFT 20
 /* Traps that a run takes without retiring an instruction before it gives the
  * machine a turn: a guest may trap in its trap handler for ever. */
-#define MAX_TURNS 256
+#define MAX_TURNS          256
 
 static interp_handler slot_undecoded, slot_page_end, slot_straddle, slot_breakpoint, slot_resume,
     slot_stop;
@@ -22,62 +22,57 @@ interp_handler *const interp_handlers[ID_COUNT] = {
 #define INSN(id, ...) [OP_##id] = op_##id,
 #include "isa/insns.def"
 #undef INSN
-    [ID_UNDECODED] = slot_undecoded, [ID_PAGE_END] = slot_page_end,
-    [ID_STRADDLE] = slot_straddle,   [ID_BREAKPOINT] = slot_breakpoint,
-    [ID_RESUME] = slot_resume,       [ID_STOP] = slot_stop,
+    [ID_UNDECODED] = slot_undecoded,   [ID_PAGE_END] = slot_page_end, [ID_STRADDLE] = slot_straddle,
+    [ID_BREAKPOINT] = slot_breakpoint, [ID_RESUME] = slot_resume,     [ID_STOP] = slot_stop,
 };
 
-/* Goes on with `next` without retiring anything. */
+/* Goes on with `op` without retiring anything. */
+static inline const struct code_op *go(struct hart *hart, const struct code_op *op, uint64_t icount)
+{
 #if defined(DOPPEL_DEBUG) || !defined(__OPTIMIZE__)
-#define GO(next)                                                                                   \
-    do {                                                                                           \
-        hart->icount = icount;                                                                     \
-        return (next);                                                                             \
-    } while (0)
+    hart->icount = icount;
+    return op;
 #else
-#define GO(next)                                                                                   \
-    do {                                                                                           \
-        const struct code_op *next_ = (next);                                                           \
-        TAIL interp_handlers[next_->id](hart, next_, icount);                                      \
-    } while (0)
+    TAIL interp_handlers[op->id](hart, op, icount);
 #endif
+}
 
 static const struct code_op *enter_at(struct hart *hart, uint64_t target, uint64_t icount)
 {
-    if (interp_must_leave(hart, icount)) {
-        hart->pc = target;
-        hart->icount = icount;
-        return NULL;
-    }
     hart->pc = target;
     hart->icount = icount;
+    if (interp_must_leave(hart, icount))
+        return NULL;
     const struct code_op *op = fetch_op(hart);
     if (!op)
         return NULL;
-    GO(op);
+    TAIL_OTHER go(hart, op, icount);
 }
 
 const struct code_op *interp_jump(struct hart *hart, uint64_t target, uint64_t icount)
 {
-    TAIL enter_at(hart, target, icount + 1);
+    TAIL_OTHER enter_at(hart, target, icount + 1);
 }
 
-static const struct code_op *slot_undecoded(struct hart *hart, const struct code_op *op, uint64_t icount)
+static const struct code_op *slot_undecoded(struct hart *hart, const struct code_op *op,
+                                            uint64_t icount)
 {
     hart->pc = PC;
     hart->icount = icount;
     fetch_decode(hart, op);
-    GO(op);
+    TAIL go(hart, op, icount);
 }
 
-static const struct code_op *slot_page_end(struct hart *hart, const struct code_op *op, uint64_t icount)
+static const struct code_op *slot_page_end(struct hart *hart, const struct code_op *op,
+                                           uint64_t icount)
 {
-    TAIL enter_at(hart, PC, icount);
+    TAIL_OTHER enter_at(hart, PC, icount);
 }
 
-static const struct code_op *slot_resume(struct hart *hart, const struct code_op *op, uint64_t icount)
+static const struct code_op *slot_resume(struct hart *hart, const struct code_op *op,
+                                         uint64_t icount)
 {
-    TAIL enter_at(hart, PC, icount);
+    TAIL_OTHER enter_at(hart, PC, icount);
 }
 
 static const struct code_op *slot_stop(struct hart *hart, const struct code_op *op, uint64_t icount)
@@ -86,13 +81,14 @@ static const struct code_op *slot_stop(struct hart *hart, const struct code_op *
     return NULL;
 }
 
-static const struct code_op *slot_straddle(struct hart *hart, const struct code_op *op, uint64_t icount)
+static const struct code_op *slot_straddle(struct hart *hart, const struct code_op *op,
+                                           uint64_t icount)
 {
     SYNC();
     const struct code_op *single = fetch_single(hart, ID_RESUME);
     if (!single)
         return NULL;
-    GO(single);
+    TAIL go(hart, single, icount);
 }
 
 static bool is_breakpoint(const struct hart *hart, gva_t pc)
@@ -103,7 +99,8 @@ static bool is_breakpoint(const struct hart *hart, gva_t pc)
     return false;
 }
 
-static const struct code_op *slot_breakpoint(struct hart *hart, const struct code_op *op, uint64_t icount)
+static const struct code_op *slot_breakpoint(struct hart *hart, const struct code_op *op,
+                                             uint64_t icount)
 {
     SYNC();
     if (is_breakpoint(hart, hart->pc)) {
@@ -115,7 +112,7 @@ static const struct code_op *slot_breakpoint(struct hart *hart, const struct cod
     const struct code_op *single = fetch_single(hart, ID_RESUME);
     if (!single)
         return NULL;
-    GO(single);
+    TAIL go(hart, single, icount);
 }
 
 static void run_chain(struct hart *hart, const struct code_op *op)
@@ -195,14 +192,14 @@ enum hart_exit hart_run(struct hart *hart)
     return HART_EXIT_POLL;
 }
 
-enum hart_exit hart_step(struct hart *hart)
+enum hart_exit hart_step(struct hart *hart, bool interrupts)
 {
     enum hart_exit reason = HART_EXIT_POLL;
 
     hart_serve_requests(hart);
     hart_mip(hart);
     hart->debug.skip_breakpoint = false;
-    if (!hart_take_interrupt(hart)) {
+    if (!interrupts || !hart_take_interrupt(hart)) {
         atomic_exchange(&hart->limit, 0);
         const struct code_op *op = fetch_single(hart, ID_STOP);
         if (op)

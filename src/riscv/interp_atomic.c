@@ -17,64 +17,64 @@ static void *atomic_address(struct hart *hart, uint64_t va, unsigned size, enum 
     return hart_atomic_address(hart, va, size, access);
 }
 
-#define LR_OP(id, type, extend)                                                                    \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        SYNC();                                                                                    \
-        type *at = atomic_address(hart, X(rs1), sizeof(type), ACCESS_LOAD);                        \
-        if (!at)                                                                                   \
-            return NULL;                                                                           \
-        type value = __atomic_load_n(at, __ATOMIC_SEQ_CST);                                        \
-        hart->reserved_at = (uintptr_t)at;                                                         \
-        hart->reserved_value = value;                                                              \
-        X(rd) = extend(value);                                                                     \
-        NEXT();                                                                                    \
+#define LR_OP(id, type, extend)                                             \
+    HANDLER(id)                                                             \
+    {                                                                       \
+        SYNC();                                                             \
+        type *at = atomic_address(hart, X(rs1), sizeof(type), ACCESS_LOAD); \
+        if (!at)                                                            \
+            return NULL;                                                    \
+        type value = __atomic_load_n(at, __ATOMIC_SEQ_CST);                 \
+        hart->reserved_at = (uintptr_t)at;                                  \
+        hart->reserved_value = value;                                       \
+        X(rd) = extend(value);                                              \
+        NEXT();                                                             \
     }
 
-#define SC_OP(id, type)                                                                            \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        SYNC();                                                                                    \
-        type *at = atomic_address(hart, X(rs1), sizeof(type), ACCESS_STORE);                       \
-        if (!at)                                                                                   \
-            return NULL;                                                                           \
-        type expected = (type)hart->reserved_value;                                                \
-        bool stored = hart->reserved_at == (uintptr_t)at &&                                        \
-                      __sync_bool_compare_and_swap(at, expected, (type)X(rs2));                    \
-        hart->reserved_at = 0;                                                                     \
-        X(rd) = !stored;                                                                           \
-        NEXT();                                                                                    \
+#define SC_OP(id, type)                                                         \
+    HANDLER(id)                                                                 \
+    {                                                                           \
+        SYNC();                                                                 \
+        type *at = atomic_address(hart, X(rs1), sizeof(type), ACCESS_STORE);    \
+        if (!at)                                                                \
+            return NULL;                                                        \
+        type expected = (type)hart->reserved_value;                             \
+        bool stored = hart->reserved_at == (uintptr_t)at &&                     \
+                      __sync_bool_compare_and_swap(at, expected, (type)X(rs2)); \
+        hart->reserved_at = 0;                                                  \
+        X(rd) = !stored;                                                        \
+        NEXT();                                                                 \
     }
 
 /* amo: an expression over `at` and `b` that returns the old value. */
-#define AMO_OP(id, type, extend, amo)                                                              \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        SYNC();                                                                                    \
-        type *at = atomic_address(hart, X(rs1), sizeof(type), ACCESS_STORE);                       \
-        if (!at)                                                                                   \
-            return NULL;                                                                           \
-        type b = (type)X(rs2);                                                                     \
-        type old = (type)(amo);                                                                    \
-        X(rd) = extend(old);                                                                       \
-        NEXT();                                                                                    \
+#define AMO_OP(id, type, extend, amo)                                        \
+    HANDLER(id)                                                              \
+    {                                                                        \
+        SYNC();                                                              \
+        type *at = atomic_address(hart, X(rs1), sizeof(type), ACCESS_STORE); \
+        if (!at)                                                             \
+            return NULL;                                                     \
+        type b = (type)X(rs2);                                               \
+        type old = (type)(amo);                                              \
+        X(rd) = extend(old);                                                 \
+        NEXT();                                                              \
     }
 
-#define SELECT_FUNCTION(name, type, signed_type, better)                                           \
-    static type name(type *at, type b)                                                             \
-    {                                                                                              \
-        type old = __atomic_load_n(at, __ATOMIC_RELAXED);                                          \
-        for (;;) {                                                                                 \
-            type chosen = (signed_type)b better(signed_type) old ? b : old;                        \
-            type seen = __sync_val_compare_and_swap(at, old, chosen);                              \
-            if (seen == old)                                                                       \
-                return old;                                                                        \
-            old = seen;                                                                            \
-        }                                                                                          \
+#define SELECT_FUNCTION(name, type, signed_type, better)                    \
+    static type name(type *at, type b)                                      \
+    {                                                                       \
+        type old = __atomic_load_n(at, __ATOMIC_RELAXED);                   \
+        for (;;) {                                                          \
+            type chosen = (signed_type)b better(signed_type) old ? b : old; \
+            type seen = __sync_val_compare_and_swap(at, old, chosen);       \
+            if (seen == old)                                                \
+                return old;                                                 \
+            old = seen;                                                     \
+        }                                                                   \
     }
 
 #define SIGNED32(value) ((uint64_t)(int64_t)(int32_t)(value))
-#define SAME(value) (value)
+#define SAME(value)     (value)
 
 /* clang-format off */
 SELECT_FUNCTION(fetch_min32,  uint32_t, int32_t,  <)
@@ -114,8 +114,8 @@ AMO_OP(amomaxu_d, uint64_t, SAME, fetch_maxu64(at, b))
 /* Bits of the fence's sets: predecessor I O R W from bit 7 down, successor from
  * bit 3 down. Device accesses are ordered like memory here. */
 #define FENCE_PRED_STORES 0x50u
-#define FENCE_SUCC_LOADS 0x0au
-#define FENCE_TSO 0x833
+#define FENCE_SUCC_LOADS  0x0au
+#define FENCE_TSO         0x833
 
 HANDLER(fence)
 {

@@ -23,49 +23,49 @@ static inline unsigned rounding(const struct hart *hart, const struct code_op *o
 }
 
 #define FLAGS (&hart->fflags)
-#define A32 fp32_unbox(F(rs1))
-#define B32 fp32_unbox(F(rs2))
-#define C32 fp32_unbox(F(rs3))
-#define A64 F(rs1)
-#define B64 F(rs2)
-#define C64 F(rs3)
+#define A32   fp32_unbox(F(rs1))
+#define B32   fp32_unbox(F(rs2))
+#define C32   fp32_unbox(F(rs3))
+#define A64   F(rs1)
+#define B64   F(rs2)
+#define C64   F(rs3)
 
 /* Whatever writes an FP register or a flag makes FS dirty; comparisons and
  * conversions to integers may raise a flag. */
-#define FP_OP(id, statement)                                                                       \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        if (fp_is_off(hart))                                                                       \
-            ILLEGAL();                                                                             \
-        statement;                                                                                 \
-        set_dirty(hart);                                                                           \
-        NEXT();                                                                                    \
+#define FP_OP(id, statement) \
+    HANDLER(id)              \
+    {                        \
+        if (fp_is_off(hart)) \
+            ILLEGAL();       \
+        statement;           \
+        set_dirty(hart);     \
+        NEXT();              \
     }
-#define FP_ROUNDED_OP(id, statement)                                                               \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        unsigned rm = rounding(hart, op);                                                          \
-        if (fp_is_off(hart) || UNLIKELY(rm > FP_RMM))                                              \
-            ILLEGAL();                                                                             \
-        statement;                                                                                 \
-        set_dirty(hart);                                                                           \
-        NEXT();                                                                                    \
+#define FP_ROUNDED_OP(id, statement)                  \
+    HANDLER(id)                                       \
+    {                                                 \
+        unsigned rm = rounding(hart, op);             \
+        if (fp_is_off(hart) || UNLIKELY(rm > FP_RMM)) \
+            ILLEGAL();                                \
+        statement;                                    \
+        set_dirty(hart);                              \
+        NEXT();                                       \
     }
 /* Changes neither an FP register nor a flag: FS stays. */
-#define FP_MOVE_OUT_OP(id, value)                                                                  \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        if (fp_is_off(hart))                                                                       \
-            ILLEGAL();                                                                             \
-        X(rd) = (value);                                                                           \
-        NEXT();                                                                                    \
+#define FP_MOVE_OUT_OP(id, value) \
+    HANDLER(id)                   \
+    {                             \
+        if (fp_is_off(hart))      \
+            ILLEGAL();            \
+        X(rd) = (value);          \
+        NEXT();                   \
     }
 
-#define SET32(value) F(rd) = fp32_box(value)
-#define SET64(value) F(rd) = (value)
+#define SET32(value)           F(rd) = fp32_box(value)
+#define SET64(value)           F(rd) = (value)
 #define SIGN_INTO32(sign_bits) SET32((A32 & ~FP32_SIGN) | ((sign_bits)&FP32_SIGN))
 #define SIGN_INTO64(sign_bits) SET64((A64 & ~FP64_SIGN) | ((sign_bits)&FP64_SIGN))
-#define FROM_I32(value) ((uint64_t)(int64_t)(int32_t)(value))
+#define FROM_I32(value)        ((uint64_t)(int64_t)(int32_t)(value))
 
 /* clang-format off */
 FP_ROUNDED_OP(fadd_s,  SET32(fp32_add(A32, B32, rm, FLAGS)))

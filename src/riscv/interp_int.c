@@ -5,28 +5,28 @@
 
 /* ---- arithmetic: one row each. a, b: operands; i: immediate ---- */
 
-#define REGISTER_OP(id, expression)                                                                \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        uint64_t a = X(rs1);                                                                       \
-        uint64_t b = X(rs2);                                                                       \
-        X(rd) = (uint64_t)(expression);                                                            \
-        NEXT();                                                                                    \
+#define REGISTER_OP(id, expression)     \
+    HANDLER(id)                         \
+    {                                   \
+        uint64_t a = X(rs1);            \
+        uint64_t b = X(rs2);            \
+        X(rd) = (uint64_t)(expression); \
+        NEXT();                         \
     }
-#define IMMEDIATE_OP(id, expression)                                                               \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        uint64_t a = X(rs1);                                                                       \
-        uint64_t i = IMM;                                                                          \
-        X(rd) = (uint64_t)(expression);                                                            \
-        NEXT();                                                                                    \
+#define IMMEDIATE_OP(id, expression)    \
+    HANDLER(id)                         \
+    {                                   \
+        uint64_t a = X(rs1);            \
+        uint64_t i = IMM;               \
+        X(rd) = (uint64_t)(expression); \
+        NEXT();                         \
     }
-#define UNARY_OP(id, expression)                                                                   \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        uint64_t a = X(rs1);                                                                       \
-        X(rd) = (uint64_t)(expression);                                                            \
-        NEXT();                                                                                    \
+#define UNARY_OP(id, expression)        \
+    HANDLER(id)                         \
+    {                                   \
+        uint64_t a = X(rs1);            \
+        X(rd) = (uint64_t)(expression); \
+        NEXT();                         \
     }
 
 #define S64(value) ((int64_t)(value))
@@ -210,20 +210,21 @@ HANDLER(prefetch_w) { NEXT(); }
 /* ---- jumps: the places where requests, interrupts and the end of the slice are
  * looked for ---- */
 
-#define BRANCH_OP(id, condition)                                                                   \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        uint64_t a = X(rs1);                                                                       \
-        uint64_t b = X(rs2);                                                                       \
-        if (!(condition))                                                                          \
-            NEXT();                                                                                \
-        if (LIKELY(op->near && !interp_must_leave(hart, icount) && !(op->imm & hart->ialign)))     \
-            CONTINUE(OP_AT(op->imm));                                                            \
-        TAIL jump_far(hart, op, icount);                                                           \
+#define BRANCH_OP(id, condition)                                                               \
+    HANDLER(id)                                                                                \
+    {                                                                                          \
+        uint64_t a = X(rs1);                                                                   \
+        uint64_t b = X(rs2);                                                                   \
+        if (!(condition))                                                                      \
+            NEXT();                                                                            \
+        if (LIKELY(op->near && !interp_must_leave(hart, icount) && !(op->imm & hart->ialign))) \
+            CONTINUE(OP_AT(op->imm));                                                          \
+        TAIL jump_far(hart, op, icount);                                                       \
     }
 
 /* An unaligned target is the fault of the jump, not of its target. */
-static bool is_misaligned(struct hart *hart, const struct code_op *op, uint64_t target, uint64_t icount)
+static bool is_misaligned(struct hart *hart, const struct code_op *op, uint64_t target,
+                          uint64_t icount)
 {
     if (LIKELY(!(target & hart->ialign)))
         return false;
@@ -238,7 +239,7 @@ static const struct code_op *jump_far(struct hart *hart, const struct code_op *o
 
     if (is_misaligned(hart, op, target, icount))
         return NULL;
-    TAIL interp_jump(hart, target, icount);
+    TAIL_OTHER interp_jump(hart, target, icount);
 }
 
 /* clang-format off */
@@ -259,7 +260,7 @@ HANDLER(jal)
     X(rd) = PC + op->length;
     if (LIKELY(op->near && !interp_must_leave(hart, icount)))
         CONTINUE(OP_AT(op->imm));
-    TAIL interp_jump(hart, target, icount);
+    TAIL_OTHER interp_jump(hart, target, icount);
 }
 
 HANDLER(jalr)
@@ -274,7 +275,7 @@ HANDLER(jalr)
         hart->page = entry->tag;
         CONTINUE(&entry->page->ops[(target & PAGE_MASK) / 2]);
     }
-    TAIL interp_jump(hart, target, icount);
+    TAIL_OTHER interp_jump(hart, target, icount);
 }
 
 /* ---- loads and stores ---- */

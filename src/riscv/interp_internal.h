@@ -17,9 +17,13 @@
 #else
 #define TAIL return
 #endif
+/* The same between functions of different types, which only the optimiser can
+ * turn into a jump. */
+#define TAIL_OTHER return
 
 /* Returns NULL to leave the chain: hart->pc and hart->icount are then exact. */
-typedef const struct code_op *interp_handler(struct hart *hart, const struct code_op *op, uint64_t icount);
+typedef const struct code_op *interp_handler(struct hart *hart, const struct code_op *op,
+                                             uint64_t icount);
 
 extern interp_handler *const interp_handlers[ID_COUNT];
 
@@ -28,49 +32,49 @@ extern interp_handler *const interp_handlers[ID_COUNT];
 #undef INSN
 interp_handler op_illegal;
 
-#define HANDLER(id)                                                                                \
+#define HANDLER(id) \
     const struct code_op *op_##id(struct hart *hart, const struct code_op *op, uint64_t icount)
 
 /* Continues with `next`, which is the following or a jumped-to op. */
 #if defined(DOPPEL_DEBUG) || !defined(__OPTIMIZE__)
-#define CONTINUE(next)                                                                             \
-    do {                                                                                           \
-        hart->icount = icount + 1;                                                                 \
-        return (next);                                                                             \
+#define CONTINUE(next)             \
+    do {                           \
+        hart->icount = icount + 1; \
+        return (next);             \
     } while (0)
 #else
-#define CONTINUE(next)                                                                             \
-    do {                                                                                           \
-        const struct code_op *next_ = (next);                                                           \
-        TAIL interp_handlers[next_->id](hart, next_, icount + 1);                                  \
+#define CONTINUE(next)                                            \
+    do {                                                          \
+        const struct code_op *next_ = (next);                     \
+        TAIL interp_handlers[next_->id](hart, next_, icount + 1); \
     } while (0)
 #endif
 
 #define NEXT() CONTINUE((const struct code_op *)(const void *)((const char *)op + op->step))
 
 /* The op `bytes` further on in this page (an even number): one slot a halfword. */
-#define OP_AT(bytes)                                                                               \
-    ((const struct code_op *)(const void *)((const char *)op +                                     \
+#define OP_AT(bytes)                                           \
+    ((const struct code_op *)(const void *)((const char *)op + \
                                             (int64_t)(bytes) * (int)(sizeof(*op) / 2)))
 
 #define X(register) (hart->x[op->register])
 #define F(register) (hart->f[op->register])
-#define IMM ((uint64_t)(int64_t)op->imm)
-#define PC (hart->page + op->offset)
+#define IMM         ((uint64_t)(int64_t)op->imm)
+#define PC          (hart->page + op->offset)
 
 /* Makes pc and icount exact, as everything outside the handlers expects. */
-#define SYNC()                                                                                     \
-    do {                                                                                           \
-        hart->pc = PC;                                                                             \
-        hart->icount = icount;                                                                     \
+#define SYNC()                 \
+    do {                       \
+        hart->pc = PC;         \
+        hart->icount = icount; \
     } while (0)
 
 /* Retires this instruction and leaves the chain, to go on at `target`. */
-#define LEAVE(target)                                                                              \
-    do {                                                                                           \
-        hart->pc = (target);                                                                       \
-        hart->icount = icount + 1;                                                                 \
-        return NULL;                                                                               \
+#define LEAVE(target)              \
+    do {                           \
+        hart->pc = (target);       \
+        hart->icount = icount + 1; \
+        return NULL;               \
     } while (0)
 
 #define ILLEGAL() TAIL interp_illegal(hart, op, icount)
@@ -89,49 +93,49 @@ static inline bool interp_must_leave(struct hart *hart, uint64_t icount)
  * unsigned compare tests the hit and that the page is not crossed. */
 #define TLB_ENTRY(va) (&hart->data_tlb[((va) >> PAGE_SHIFT) % TLB_SIZE])
 
-#define LOAD_OP(id, type, bytes, allowed, result)                                                           \
-    static NOINLINE const struct code_op *id##_slow(struct hart *hart, const struct code_op *op,             \
-                                               uint64_t icount)                                    \
-    {                                                                                              \
-        SYNC();                                                                                    \
-        if (!hart_load(hart, X(rs1) + IMM, bytes))                                                 \
-            return NULL;                                                                           \
-        type value = (type)hart->slow_value;                                                       \
-        result;                                                                                    \
-        NEXT();                                                                                    \
-    }                                                                                              \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        if (!(allowed))                                                                            \
-            ILLEGAL();                                                                             \
-        uint64_t va = X(rs1) + IMM;                                                                \
-        const struct tlb_entry *entry = TLB_ENTRY(va);                                             \
-        if (UNLIKELY(va - entry->load_tag > PAGE_SIZE - bytes))                                    \
-            TAIL id##_slow(hart, op, icount);                                                      \
-        type value;                                                                                \
-        __builtin_memcpy(&value, (const void *)(uintptr_t)(va + entry->addend), bytes);            \
-        result;                                                                                    \
-        NEXT();                                                                                    \
+#define LOAD_OP(id, type, bytes, allowed, result)                                                \
+    static NOINLINE const struct code_op *id##_slow(struct hart *hart, const struct code_op *op, \
+                                                    uint64_t icount)                             \
+    {                                                                                            \
+        SYNC();                                                                                  \
+        if (!hart_load(hart, X(rs1) + IMM, bytes))                                               \
+            return NULL;                                                                         \
+        type value = (type)hart->slow_value;                                                     \
+        result;                                                                                  \
+        NEXT();                                                                                  \
+    }                                                                                            \
+    HANDLER(id)                                                                                  \
+    {                                                                                            \
+        if (!(allowed))                                                                          \
+            ILLEGAL();                                                                           \
+        uint64_t va = X(rs1) + IMM;                                                              \
+        const struct tlb_entry *entry = TLB_ENTRY(va);                                           \
+        if (UNLIKELY(va - entry->load_tag > PAGE_SIZE - bytes))                                  \
+            TAIL id##_slow(hart, op, icount);                                                    \
+        type value;                                                                              \
+        __builtin_memcpy(&value, (const void *)(uintptr_t)(va + entry->addend), bytes);          \
+        result;                                                                                  \
+        NEXT();                                                                                  \
     }
 
-#define STORE_OP(id, type, bytes, allowed, source)                                                          \
-    static NOINLINE const struct code_op *id##_slow(struct hart *hart, const struct code_op *op,             \
-                                               uint64_t icount)                                    \
-    {                                                                                              \
-        SYNC();                                                                                    \
-        if (!hart_store(hart, X(rs1) + IMM, bytes, source))                                        \
-            return NULL;                                                                           \
-        NEXT();                                                                                    \
-    }                                                                                              \
-    HANDLER(id)                                                                                    \
-    {                                                                                              \
-        if (!(allowed))                                                                            \
-            ILLEGAL();                                                                             \
-        uint64_t va = X(rs1) + IMM;                                                                \
-        const struct tlb_entry *entry = TLB_ENTRY(va);                                             \
-        if (UNLIKELY(va - entry->store_tag > PAGE_SIZE - bytes))                                   \
-            TAIL id##_slow(hart, op, icount);                                                      \
-        type value = (type)(source);                                                               \
-        __builtin_memcpy((void *)(uintptr_t)(va + entry->addend), &value, bytes);                  \
-        NEXT();                                                                                    \
+#define STORE_OP(id, type, bytes, allowed, source)                                               \
+    static NOINLINE const struct code_op *id##_slow(struct hart *hart, const struct code_op *op, \
+                                                    uint64_t icount)                             \
+    {                                                                                            \
+        SYNC();                                                                                  \
+        if (!hart_store(hart, X(rs1) + IMM, bytes, source))                                      \
+            return NULL;                                                                         \
+        NEXT();                                                                                  \
+    }                                                                                            \
+    HANDLER(id)                                                                                  \
+    {                                                                                            \
+        if (!(allowed))                                                                          \
+            ILLEGAL();                                                                           \
+        uint64_t va = X(rs1) + IMM;                                                              \
+        const struct tlb_entry *entry = TLB_ENTRY(va);                                           \
+        if (UNLIKELY(va - entry->store_tag > PAGE_SIZE - bytes))                                 \
+            TAIL id##_slow(hart, op, icount);                                                    \
+        type value = (type)(source);                                                             \
+        __builtin_memcpy((void *)(uintptr_t)(va + entry->addend), &value, bytes);                \
+        NEXT();                                                                                  \
     }

@@ -31,47 +31,43 @@ HANDLER(illegal)
 
 /* ---- Zicsr ---- */
 
-static const struct code_op *after_csr(struct hart *hart, const struct code_op *op, uint64_t icount,
-                                  enum csr_result result, uint64_t old)
+/* The old value goes to hart->slow_value: a handler has no locals to point at. */
+static NOINLINE enum csr_result csr_write(struct hart *hart, unsigned number, uint64_t value)
 {
-    if (result == CSR_ILLEGAL)
-        return interp_illegal(hart, op, icount);
-    X(rd) = old;
-    if (result == CSR_REFETCH)
-        LEAVE(PC + op->length);
-    NEXT();
-}
-
-static const struct code_op *csr_write(struct hart *hart, const struct code_op *op, uint64_t icount,
-                                  uint64_t value)
-{
-    uint64_t old = 0;
-
-    SYNC();
-    enum csr_result result = csr_access(hart, (unsigned)op->imm, true, value, &old);
-    return after_csr(hart, op, icount, result, old);
+    return csr_access(hart, number, true, value, &hart->slow_value);
 }
 
 /* rs1 = x0 (or a zero immediate) only reads. */
-static const struct code_op *csr_change(struct hart *hart, const struct code_op *op, uint64_t icount,
-                                   uint64_t set, uint64_t clear)
+static NOINLINE enum csr_result csr_change(struct hart *hart, const struct code_op *op,
+                                           uint64_t set, uint64_t clear)
 {
     unsigned number = (unsigned)op->imm;
-    uint64_t old = 0;
 
-    SYNC();
-    enum csr_result result = op->rs1 == 0 ? csr_access(hart, number, false, 0, &old)
-                                          : csr_modify(hart, number, set, clear, &old);
-    return after_csr(hart, op, icount, result, old);
+    if (op->rs1 == 0)
+        return csr_access(hart, number, false, 0, &hart->slow_value);
+    return csr_modify(hart, number, set, clear, &hart->slow_value);
 }
 
+#define CSR_OP(id, access)                 \
+    HANDLER(id)                            \
+    {                                      \
+        SYNC();                            \
+        enum csr_result result = (access); \
+        if (result == CSR_ILLEGAL)         \
+            ILLEGAL();                     \
+        X(rd) = hart->slow_value;          \
+        if (result == CSR_REFETCH)         \
+            LEAVE(PC + op->length);        \
+        NEXT();                            \
+    }
+
 /* clang-format off */
-HANDLER(csrrw)  { return csr_write(hart, op, icount, X(rs1)); }
-HANDLER(csrrwi) { return csr_write(hart, op, icount, op->rs1); }
-HANDLER(csrrs)  { return csr_change(hart, op, icount, X(rs1), 0); }
-HANDLER(csrrsi) { return csr_change(hart, op, icount, op->rs1, 0); }
-HANDLER(csrrc)  { return csr_change(hart, op, icount, 0, X(rs1)); }
-HANDLER(csrrci) { return csr_change(hart, op, icount, 0, op->rs1); }
+CSR_OP(csrrw,  csr_write(hart, (unsigned)op->imm, X(rs1)))
+CSR_OP(csrrwi, csr_write(hart, (unsigned)op->imm, op->rs1))
+CSR_OP(csrrs,  csr_change(hart, op, X(rs1), 0))
+CSR_OP(csrrsi, csr_change(hart, op, op->rs1, 0))
+CSR_OP(csrrc,  csr_change(hart, op, 0, X(rs1)))
+CSR_OP(csrrci, csr_change(hart, op, 0, op->rs1))
 /* clang-format on */
 
 /* ---- environment calls and returns ---- */
@@ -116,8 +112,7 @@ HANDLER(mret)
 
 HANDLER(sret)
 {
-    if (hart->privilege < PRIV_S ||
-        (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TSR)))
+    if (hart->privilege < PRIV_S || (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TSR)))
         ILLEGAL();
     SYNC();
     hart_sret(hart);
@@ -128,7 +123,7 @@ HANDLER(sret)
 /* ---- waiting ---- */
 
 static const struct code_op *leave_for(struct hart *hart, const struct code_op *op, uint64_t icount,
-                                  enum hart_exit reason)
+                                       enum hart_exit reason)
 {
     hart->leave = true;
     hart->exit_reason = reason;
@@ -138,10 +133,9 @@ static const struct code_op *leave_for(struct hart *hart, const struct code_op *
 HANDLER(wfi)
 {
     /* U-mode would wait for interrupts it cannot see: never bounded. */
-    if (hart->privilege == PRIV_U ||
-        (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TW)))
+    if (hart->privilege == PRIV_U || (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TW)))
         ILLEGAL();
-    TAIL leave_for(hart, op, icount, HART_EXIT_WFI);
+    return leave_for(hart, op, icount, HART_EXIT_WFI);
 }
 
 /* These may end at any time, and do: whoever spins should let others run. */
@@ -149,17 +143,17 @@ HANDLER(wrs_nto)
 {
     if (hart->privilege < PRIV_M && (hart->mstatus & MSTATUS_TW))
         ILLEGAL();
-    TAIL leave_for(hart, op, icount, HART_EXIT_YIELD);
+    return leave_for(hart, op, icount, HART_EXIT_YIELD);
 }
 
 HANDLER(wrs_sto)
 {
-    TAIL leave_for(hart, op, icount, HART_EXIT_YIELD);
+    return leave_for(hart, op, icount, HART_EXIT_YIELD);
 }
 
 HANDLER(pause)
 {
-    TAIL leave_for(hart, op, icount, HART_EXIT_YIELD);
+    return leave_for(hart, op, icount, HART_EXIT_YIELD);
 }
 
 /* ---- fences of code and translation ---- */
@@ -171,10 +165,10 @@ HANDLER(fence_i)
     LEAVE(PC + op->length);
 }
 
-static const struct code_op *fence_translation(struct hart *hart, const struct code_op *op, uint64_t icount)
+static const struct code_op *fence_translation(struct hart *hart, const struct code_op *op,
+                                               uint64_t icount)
 {
-    if (hart->privilege == PRIV_U ||
-        (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TVM)))
+    if (hart->privilege == PRIV_U || (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TVM)))
         ILLEGAL();
     SYNC();
     /* rs2 names an ASID; dropping the address in all of them is allowed. */
@@ -221,28 +215,35 @@ static bool envcfg_allows(const struct hart *hart, uint64_t bits)
 }
 
 /* Memory is coherent, so cleaning, flushing and invalidating do nothing but
- * check the access: any permission will do, and the fault is a store's. */
-static const struct code_op *manage_block(struct hart *hart, const struct code_op *op, uint64_t icount,
-                                     uint64_t permission)
+ * check the access: any permission will do, and the fault is a store's. False:
+ * the exception was taken. */
+static bool check_block(struct hart *hart, uint64_t address)
 {
-    gva_t va = X(rs1) & ~(uint64_t)(CBO_BLOCK_SIZE - 1);
+    gva_t va = address & ~(uint64_t)(CBO_BLOCK_SIZE - 1);
     struct mmu_result result;
 
-    if (!envcfg_allows(hart, permission))
-        return interp_illegal(hart, op, icount);
-    SYNC();
-    if (!mmu_translate(hart, va, CBO_BLOCK_SIZE, ACCESS_LOAD, hart->data_index, &result) &&
-        !mmu_translate(hart, va, CBO_BLOCK_SIZE, ACCESS_STORE, hart->data_index, &result)) {
-        hart_exception(hart, result.cause, X(rs1));
-        return NULL;
-    }
-    NEXT();
+    if (mmu_translate(hart, va, CBO_BLOCK_SIZE, ACCESS_LOAD, hart->data_index, &result) ||
+        mmu_translate(hart, va, CBO_BLOCK_SIZE, ACCESS_STORE, hart->data_index, &result))
+        return true;
+    hart_exception(hart, result.cause, address);
+    return false;
 }
 
+#define MANAGE_BLOCK_OP(id, permission)       \
+    HANDLER(id)                               \
+    {                                         \
+        if (!envcfg_allows(hart, permission)) \
+            ILLEGAL();                        \
+        SYNC();                               \
+        if (!check_block(hart, X(rs1)))       \
+            return NULL;                      \
+        NEXT();                               \
+    }
+
 /* clang-format off */
-HANDLER(cbo_clean) { return manage_block(hart, op, icount, ENVCFG_CBCFE); }
-HANDLER(cbo_flush) { return manage_block(hart, op, icount, ENVCFG_CBCFE); }
-HANDLER(cbo_inval) { return manage_block(hart, op, icount, ENVCFG_CBIE); }
+MANAGE_BLOCK_OP(cbo_clean, ENVCFG_CBCFE)
+MANAGE_BLOCK_OP(cbo_flush, ENVCFG_CBCFE)
+MANAGE_BLOCK_OP(cbo_inval, ENVCFG_CBIE)
 /* clang-format on */
 
 static bool zero_block(struct hart *hart, gva_t va)

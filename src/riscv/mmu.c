@@ -4,13 +4,13 @@
 #include "mem/space.h"
 #include "riscv/hart.h"
 
-#define PTE_SIZE 8
-#define VPN_BITS 9
+#define PTE_SIZE      8
+#define VPN_BITS      9
 /* Physical addresses have 56 bits. */
 #define PHYSICAL_MASK bits_mask(56)
 /* Svnapot: the only size there is, 64 KiB, says 1000 in the low PPN bits. */
-#define NAPOT_BITS 4
-#define NAPOT_64K 8
+#define NAPOT_BITS    4
+#define NAPOT_64K     8
 
 static const enum privilege index_privilege[MMU_COUNT] = {
     [MMU_U] = PRIV_U, [MMU_S] = PRIV_S, [MMU_S_SUM] = PRIV_S, [MMU_M] = PRIV_M};

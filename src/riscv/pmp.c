@@ -5,10 +5,10 @@
  * miss. */
 #include "riscv/hart.h"
 
-#define PMP_R 0x01
-#define PMP_W 0x02
-#define PMP_X 0x04
-#define PMP_L 0x80
+#define PMP_R       0x01
+#define PMP_W       0x02
+#define PMP_X       0x04
+#define PMP_L       0x80
 #define PMP_A_SHIFT 3
 
 enum pmp_mode {

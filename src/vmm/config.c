@@ -252,15 +252,17 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
                       struct error *err)
 {
     const char **const texts[OPTION_COUNT] = {
-        [OPTION_KERNEL] = &config->kernel,       [OPTION_INITRD] = &config->initrd,
-        [OPTION_APPEND] = &config->append,       [OPTION_DTB] = &config->dtb,
-        [OPTION_FIRMWARE] = &config->firmware,   [OPTION_SERIAL] = &config->serial,
-        [OPTION_CONSOLE] = &config->console,     [OPTION_GDB] = &config->gdb,
-        [OPTION_NAME] = &config->name,           [OPTION_SIGNATURE] = &config->signature,
+        [OPTION_KERNEL] = &config->kernel,     [OPTION_INITRD] = &config->initrd,
+        [OPTION_APPEND] = &config->append,     [OPTION_DTB] = &config->dtb,
+        [OPTION_FIRMWARE] = &config->firmware, [OPTION_SERIAL] = &config->serial,
+        [OPTION_CONSOLE] = &config->console,   [OPTION_GDB] = &config->gdb,
+        [OPTION_NAME] = &config->name,         [OPTION_SIGNATURE] = &config->signature,
     };
     bool *const flags[OPTION_COUNT] = {
-        [OPTION_PAUSED] = &config->start_paused, [OPTION_NO_REBOOT] = &config->no_reboot,
-        [OPTION_SNAPSHOT] = &config->snapshot,   [OPTION_ICOUNT] = &config->icount,
+        [OPTION_PAUSED] = &config->start_paused,
+        [OPTION_NO_REBOOT] = &config->no_reboot,
+        [OPTION_SNAPSHOT] = &config->snapshot,
+        [OPTION_ICOUNT] = &config->icount,
     };
 
     if (texts[option]) {
@@ -409,8 +411,8 @@ int vm_config_parse(struct vm_config *config, int argc, char **argv, struct erro
         else if (text_starts_with(word, "--"))
             result = parse_option(config, &words, err);
         else if (word[0] == '-' && word[1])
-            result = error_set(err, -EINVAL,
-                               "unknown option '%s'; 'doppel boot --help' lists them", word);
+            result = error_set(err, -EINVAL, "unknown option '%s'; 'doppel boot --help' lists them",
+                               word);
         else
             result = parse_positional(config, word, err);
     }

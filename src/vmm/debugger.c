@@ -18,7 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define MAX_CSRS 512
+#define MAX_CSRS         512
 #define SEND_PATIENCE_MS 5000
 
 struct debugger {
@@ -429,8 +429,8 @@ static int start_listening(struct debugger *debugger, const char *spec, struct e
     else if (text_starts_with(spec, "unix:") && spec[5])
         result = listen_unix(debugger, spec + 5, err);
     else
-        result = error_set(err, -EINVAL, "--gdb '%s': tcp:ADDRESS:PORT or unix:PATH is wanted",
-                           spec);
+        result =
+            error_set(err, -EINVAL, "--gdb '%s': tcp:ADDRESS:PORT or unix:PATH is wanted", spec);
     if (result < 0)
         return result;
     if (listen(debugger->listen_fd, 1) < 0 ||

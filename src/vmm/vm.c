@@ -66,14 +66,21 @@ static void reboot(struct vm *vm)
     machine_resume(vm->machine);
 }
 
+/* An exit status has eight bits; a code that has none of them set must not look
+ * like success. */
+static int exit_status(unsigned code)
+{
+    return code & 0xff ? (int)(code & 0xff) : VM_EXIT_GUEST_FAILED;
+}
+
 static void on_power(struct vm *vm, const struct machine_event *event)
 {
     switch (event->power) {
     case POWER_OFF:
-        end_vm(vm, (int)(event->code & 0xff));
+        end_vm(vm, event->code ? exit_status(event->code) : VM_EXIT_OK);
         break;
     case POWER_FAIL:
-        end_vm(vm, event->code & 0xff ? (int)(event->code & 0xff) : VM_EXIT_GUEST_FAILED);
+        end_vm(vm, exit_status(event->code));
         break;
     case POWER_RESET:
         reboot(vm);
@@ -307,7 +314,7 @@ static int open_vm(struct vm *vm, struct error *err)
     const struct vm_config *config = vm->config;
     int result = open_files(vm, err);
 
-    vm->random = config->has_seed  ? random_from_seed(config->seed)
+    vm->random = config->has_seed ? random_from_seed(config->seed)
                  : config->icount ? random_from_seed(0)
                                   : random_from_host();
     if (result == 0)

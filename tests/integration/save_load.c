@@ -21,7 +21,7 @@
 
 #define MEMORY_BYTES (UINT64_C(256) << 20)
 #define CONSOLE_SIZE (1u << 20)
-#define TIMEOUT_S 240
+#define TIMEOUT_S    240
 
 struct console {
     char text[CONSOLE_SIZE];

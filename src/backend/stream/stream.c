@@ -17,12 +17,12 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define RING_SIZE 65536u /* power of two */
-#define INPUT_SIZE 256u
+#define RING_SIZE         65536u /* power of two */
+#define INPUT_SIZE        256u
 /* A terminal or pipe that says it is writable takes at least this much without
  * blocking; the descriptor may be shared with the shell, so it stays blocking. */
-#define WRITE_CHUNK 512u
-#define ESCAPE 0x1d /* Ctrl-] */
+#define WRITE_CHUNK       512u
+#define ESCAPE            0x1d /* Ctrl-] */
 #define CLOSE_PATIENCE_MS 1000
 
 struct stream {
@@ -39,8 +39,8 @@ struct stream {
 
     /* Guarded by the device lock: */
     uint8_t ring[RING_SIZE];
-    uint32_t head; /* free-running: bytes ever put */
-    uint32_t tail; /* bytes ever written out */
+    uint32_t head;     /* free-running: bytes ever put */
+    uint32_t tail;     /* bytes ever written out */
     bool device_waits; /* a write took less than it was offered */
     struct stream_handler handler;
 
@@ -399,8 +399,7 @@ static int open_spec(struct stream *stream, struct error *err)
         return open_file(stream, spec + 5, err);
     if (text_starts_with(spec, "unix:") && spec[5])
         return open_unix(stream, spec + 5, err);
-    return error_set(err, -EINVAL,
-                     "--%s '%s' is not one of stdio, none, pty, file:PATH, unix:PATH",
+    return error_set(err, -EINVAL, "--%s '%s' is not one of stdio, none, pty, file:PATH, unix:PATH",
                      stream->config.what, spec);
 }
 
