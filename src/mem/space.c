@@ -11,13 +11,30 @@ static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the region writes through it */
+/* Whether any MMIO region touches [at, at + size). */
+static bool is_hidden(const struct space *space, gpa_t at, uint64_t size)
+{
+    for (unsigned i = 0; i < space->mmio_count; i++)
+        if (overlaps(at, size, space->mmio[i].base, space->mmio[i].size))
+            return true;
+    return false;
+}
+
+/* Look-ups are on the path of every TLB miss; almost no RAM is hidden. */
+static void note_hidden(struct space *space)
+{
+    for (unsigned i = 0; i < space->ram_count; i++)
+        space->ram[i].has_mmio = is_hidden(space, space->ram[i].base, space->ram[i].size);
+}
+
 void space_add_ram(struct space *space, gpa_t base, uint64_t size, uint8_t *bytes)
 {
     ASSERT(space->ram_count < SPACE_MAX_RAM);
     ASSERT(size != 0 && ((base | size) & PAGE_MASK) == 0 && base + size > base);
     for (unsigned i = 0; i < space->ram_count; i++)
         ASSERT(!overlaps(base, size, space->ram[i].base, space->ram[i].size));
-    space->ram[space->ram_count++] = (struct ram_region){base, size, bytes};
+    space->ram[space->ram_count++] = (struct ram_region){base, size, bytes, false};
+    note_hidden(space);
 }
 
 void space_add_mmio(struct space *space, gpa_t base, uint64_t size, const struct mmio_ops *ops,
@@ -32,6 +49,7 @@ void space_add_mmio(struct space *space, gpa_t base, uint64_t size, const struct
         space->mmio[at] = space->mmio[at - 1];
     space->mmio[at] = (struct mmio_region){base, size, ops, device};
     space->mmio_count++;
+    note_hidden(space);
 }
 
 const struct mmio_region *space_find_mmio(const struct space *space, gpa_t at)
@@ -52,15 +70,6 @@ const struct mmio_region *space_find_mmio(const struct space *space, gpa_t at)
     return at - region->base < region->size ? region : NULL;
 }
 
-/* Whether any MMIO region touches [at, at + size). */
-static bool is_hidden(const struct space *space, gpa_t at, uint64_t size)
-{
-    for (unsigned i = 0; i < space->mmio_count; i++)
-        if (overlaps(at, size, space->mmio[i].base, space->mmio[i].size))
-            return true;
-    return false;
-}
-
 uint8_t *space_ram(const struct space *space, gpa_t at, uint64_t size)
 {
     for (unsigned i = 0; i < space->ram_count; i++) {
@@ -68,7 +77,7 @@ uint8_t *space_ram(const struct space *space, gpa_t at, uint64_t size)
         uint64_t offset = at - ram->base;
         if (offset >= ram->size || size > ram->size - offset)
             continue;
-        return is_hidden(space, at, size) ? NULL : ram->bytes + offset;
+        return ram->has_mmio && is_hidden(space, at, size) ? NULL : ram->bytes + offset;
     }
     return NULL;
 }

@@ -36,6 +36,7 @@ struct ram_region {
     gpa_t base;
     uint64_t size;
     uint8_t *bytes; /* host mapping, owned by whoever added it */
+    bool has_mmio;  /* some MMIO region hides a part of it; derived */
 };
 
 struct mmio_region {

@@ -388,6 +388,14 @@ static void close_streams(struct vm *vm)
     vm->serial = vm->console = NULL;
 }
 
+static void free_files(struct vm *vm)
+{
+    file_bytes_free(&vm->kernel);
+    file_bytes_free(&vm->initrd);
+    file_bytes_free(&vm->dtb);
+    file_bytes_free(&vm->firmware);
+}
+
 static void close_vm(struct vm *vm)
 {
     debugger_destroy(vm->debugger);
@@ -396,10 +404,7 @@ static void close_vm(struct vm *vm)
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
         raw_close(vm->disks[i]);
     loop_destroy(vm->loop);
-    file_bytes_free(&vm->kernel);
-    file_bytes_free(&vm->initrd);
-    file_bytes_free(&vm->dtb);
-    file_bytes_free(&vm->firmware);
+    free_files(vm);
 }
 
 static void report(const struct error *err)
@@ -411,6 +416,7 @@ static void run_vm(struct vm *vm)
 {
     struct error err = {0};
 
+    free_files(vm); /* the machine has its own copy of what it needs for a reset */
     loop_set_wake(vm->loop, on_wake, vm);
     connect_streams(vm);
     if (!vm->config->start_paused)
