@@ -10,7 +10,6 @@ static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
     return a < b + b_size && b < a + a_size;
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): the region writes through it */
 /* Whether any MMIO region touches [at, at + size). */
 static bool is_hidden(const struct space *space, gpa_t at, uint64_t size)
 {
@@ -27,6 +26,7 @@ static void note_hidden(struct space *space)
         space->ram[i].has_mmio = is_hidden(space, space->ram[i].base, space->ram[i].size);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the region writes through it */
 void space_add_ram(struct space *space, gpa_t base, uint64_t size, uint8_t *bytes)
 {
     ASSERT(space->ram_count < SPACE_MAX_RAM);

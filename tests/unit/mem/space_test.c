@@ -192,16 +192,16 @@ TEST(space, any_order_of_adding_gives_the_same_devices)
 {
     struct bench bench;
     static struct probe probes[50];
+    static gpa_t bases[ARRAY_LEN(probes)];
 
     setup(&bench);
     for (unsigned i = 0; i < ARRAY_LEN(probes); i++) {
-        gpa_t base = 0x20000000 + (i * 37 % ARRAY_LEN(probes)) * 2 * PAGE_SIZE;
-        space_add_mmio(&bench.space, base, PAGE_SIZE, &any_size, &probes[i]);
+        bases[i] = 0x20000000 + (UINT64_C(37) * i % ARRAY_LEN(probes)) * 2 * PAGE_SIZE;
+        space_add_mmio(&bench.space, bases[i], PAGE_SIZE, &any_size, &probes[i]);
     }
     for (unsigned i = 0; i < ARRAY_LEN(probes); i++) {
-        gpa_t base = 0x20000000 + (i * 37 % ARRAY_LEN(probes)) * 2 * PAGE_SIZE;
-        CHECK(space_find_mmio(&bench.space, base + 5)->device == &probes[i]);
-        CHECK(!space_find_mmio(&bench.space, base + PAGE_SIZE));
+        CHECK(space_find_mmio(&bench.space, bases[i] + 5)->device == &probes[i]);
+        CHECK(!space_find_mmio(&bench.space, bases[i] + PAGE_SIZE));
     }
 }
 
