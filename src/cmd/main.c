@@ -6,8 +6,10 @@
 #include "cmd/boot.h"
 #include "cmd/disasm.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef DOPPEL_VERSION
 #define DOPPEL_VERSION "unknown"
@@ -64,8 +66,24 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+/* A disk image that became descriptor 1 would receive what we print: whoever
+ * starts us with a standard descriptor closed gets /dev/null there. */
+static bool open_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (!open_standard_descriptors())
+        return 125;
     log_set_sink(print_log);
     if (argc < 2) {
         fprintf(stderr, "doppel: what shall be done? 'doppel help' lists the commands\n");

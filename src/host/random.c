@@ -24,9 +24,9 @@ static uint64_t next(struct random_source *source)
     return z ^ (z >> 31);
 }
 
-void random_fill(void *owner, void *to, size_t size)
+void random_fill(void *source_owner, void *to, size_t size)
 {
-    struct random_source *source = owner;
+    struct random_source *source = source_owner;
     uint8_t *at = to;
 
     while (size) {

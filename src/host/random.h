@@ -13,5 +13,6 @@ struct random_source {
 struct random_source random_from_host(void);
 /* A repeatable sequence (splitmix64); not for secrets. */
 struct random_source random_from_seed(uint64_t seed);
-/* Device lock or one thread. Has the shape of entropy_port.fill. */
-void random_fill(void *source, void *to, size_t size);
+/* `source_owner` is a struct random_source. Device lock or one thread; has the
+ * shape of entropy_port.fill. */
+void random_fill(void *source_owner, void *to, size_t size);

@@ -103,8 +103,8 @@ static void create_interrupt_controllers(struct machine *machine)
     for (unsigned i = 0; i < cpus; i++) {
         machine->msip[i] = hart_line(&machine->harts[i], 3);
         machine->mtip[i] = hart_line(&machine->harts[i], 7);
-        machine->plic_outputs[2 * i] = hart_line(&machine->harts[i], 11);
-        machine->plic_outputs[2 * i + 1] = hart_line(&machine->harts[i], 9);
+        machine->plic_outputs[2 * (size_t)i] = hart_line(&machine->harts[i], 11);
+        machine->plic_outputs[2 * (size_t)i + 1] = hart_line(&machine->harts[i], 9);
     }
     plic_init(&machine->plic, &(struct plic_config){.source_count = IRQ_COUNT,
                                                     .context_count = 2 * cpus,

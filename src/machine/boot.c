@@ -51,14 +51,22 @@ static bool is_in_ram(const struct machine *machine, gpa_t at, uint64_t size)
     return at >= MACHINE_RAM_BASE && at <= ram_end(machine) && size <= ram_end(machine) - at;
 }
 
+/* Part of a file and where it goes. */
+struct placement {
+    gpa_t at;
+    const uint8_t *bytes;
+    size_t size;
+    uint64_t memory_size; /* what is beyond `size` is zero; 0: nothing */
+};
+
 /* Copies the bytes; the pieces of one boot never overlap. */
-static int add_piece(struct machine *machine, const struct machine_file *file, gpa_t at,
-                     const uint8_t *bytes, size_t size, uint64_t memory_size, struct error *err)
+static int add_piece(struct machine *machine, const struct machine_file *file,
+                     const struct placement *place, struct error *err)
 {
     struct boot_image *boot = &machine->boot;
+    uint64_t memory_size = MAX(place->memory_size, place->size);
+    gpa_t at = place->at;
 
-    if (memory_size < size)
-        memory_size = size;
     for (unsigned i = 0; i < boot->piece_count; i++) {
         const struct boot_piece *other = &boot->pieces[i];
         if (at < other->at + other->memory_size && other->at < at + memory_size)
@@ -69,11 +77,11 @@ static int add_piece(struct machine *machine, const struct machine_file *file, g
     }
     if (boot->piece_count == BOOT_MAX_PIECES)
         return error_set(err, -E2BIG, "'%s' has too many segments", file->path);
-    uint8_t *copy = malloc(MAX(size, 1));
+    uint8_t *copy = malloc(MAX(place->size, 1));
     if (!copy)
         return error_set(err, -ENOMEM, "cannot load '%s': out of memory", file->path);
-    memcpy(copy, bytes, size);
-    boot->pieces[boot->piece_count++] = (struct boot_piece){at, memory_size, copy, size};
+    memcpy(copy, place->bytes, place->size);
+    boot->pieces[boot->piece_count++] = (struct boot_piece){at, memory_size, copy, place->size};
     return 0;
 }
 
@@ -112,7 +120,8 @@ static int load_elf_segment(struct machine *machine, const struct machine_file *
                          file->path, (unsigned long long)segment->memory_size,
                          (unsigned long long)at, (unsigned long long)MACHINE_RAM_BASE,
                          (unsigned long long)ram_end(machine) - 1);
-    return add_piece(machine, file, at, bytes, segment->file_size, segment->memory_size, err);
+    struct placement place = {at, bytes, segment->file_size, segment->memory_size};
+    return add_piece(machine, file, &place, err);
 }
 
 /* An entry that is a virtual address means the physical one of its segment. */
@@ -238,7 +247,8 @@ static int load_image(struct machine *machine, const struct machine_file *file, 
             "kernel '%s' needs %llu MiB and does not fit: give the machine more --memory",
             file->path, (unsigned long long)((memory_size + offset) >> 20) + 1);
     *entry = MACHINE_RAM_BASE + offset;
-    return add_piece(machine, file, *entry, file->bytes, file->size, memory_size, err);
+    struct placement place = {*entry, file->bytes, file->size, memory_size};
+    return add_piece(machine, file, &place, err);
 }
 
 /* ---- which of them ---- */
@@ -250,7 +260,8 @@ static int load_raw(struct machine *machine, const struct machine_file *file, gp
         return error_set(err, -EINVAL,
                          "'%s' does not fit at 0x%llx: give the machine more --memory", file->path,
                          (unsigned long long)at);
-    return add_piece(machine, file, at, file->bytes, file->size, file->size, err);
+    struct placement place = {at, file->bytes, file->size, 0};
+    return add_piece(machine, file, &place, err);
 }
 
 static int load_kernel_bytes(struct machine *machine, const struct machine_file *file,
@@ -325,7 +336,8 @@ static int place_dtb(struct machine *machine, struct error *err)
 
     if (result < 0)
         return result;
-    result = add_piece(machine, &file, machine->boot.dtb, bytes, size, size, err);
+    struct placement place = {machine->boot.dtb, bytes, size, 0};
+    result = add_piece(machine, &file, &place, err);
     free(bytes);
     return result;
 }
@@ -354,7 +366,8 @@ static int place_initrd(struct machine *machine, struct error *err)
                          (unsigned long long)(machine->config.memory_bytes >> 20));
     machine->boot.initrd = (machine->boot.dtb - file->size) & ~PAGE_MASK;
     machine->boot.initrd_size = file->size;
-    return add_piece(machine, file, machine->boot.initrd, file->bytes, file->size, file->size, err);
+    struct placement place = {machine->boot.initrd, file->bytes, file->size, 0};
+    return add_piece(machine, file, &place, err);
 }
 
 int boot_prepare(struct machine *machine, struct error *err)
@@ -399,7 +412,7 @@ static void write_dynamic_info(struct machine *machine)
                                                     0};
 
     for (unsigned i = 0; i < ARRAY_LEN(fields); i++)
-        store_le64(info + 8 * i, fields[i]);
+        store_le64(info + 8 * (size_t)i, fields[i]);
 }
 
 /* S-mode as our own firmware hands it over (SBI 2.0, "System Reset" and Linux'

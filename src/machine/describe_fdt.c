@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FDT_MAX_SIZE (256 * 1024)
+#define FDT_MAX_SIZE 262144
 
 /* phandles: harts' interrupt controllers are 1..64 */
 enum {
@@ -107,9 +107,7 @@ static void describe_cpu(struct tree *tree, const struct machine *machine, unsig
     char isa[512];
     char list[512];
     size_t list_size = extension_set_print_list(extensions, list, sizeof(list));
-    static const char *const mmu[] = {[SATP_SV39 - SATP_SV39] = "riscv,sv39",
-                                      [SATP_SV48 - SATP_SV39] = "riscv,sv48",
-                                      [SATP_SV57 - SATP_SV39] = "riscv,sv57"};
+    static const char *const mmu[] = {"riscv,sv39", "riscv,sv48", "riscv,sv57"};
 
     extension_set_print(extensions, isa, sizeof(isa));
     node(tree, "cpu", hart);
@@ -154,9 +152,10 @@ static void hart_interrupts(struct tree *tree, const struct machine *machine, ui
     uint32_t values[4 * MACHINE_MAX_HARTS];
 
     for (unsigned i = 0; i < machine->config.cpus; i++) {
-        values[4 * i] = values[4 * i + 2] = 1 + i;
-        values[4 * i + 1] = first;
-        values[4 * i + 3] = second;
+        uint32_t *of_hart = &values[4 * (size_t)i];
+        of_hart[0] = of_hart[2] = 1 + i;
+        of_hart[1] = first;
+        of_hart[3] = second;
     }
     cells(tree, "interrupts-extended", values, 4 * machine->config.cpus);
 }

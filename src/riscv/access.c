@@ -42,7 +42,7 @@ static bool hits_watchpoint(struct hart *hart, gva_t va, unsigned size, enum acc
 }
 
 static void fill(struct hart *hart, gva_t va, enum access access, const struct mmu_result *result,
-                 uint8_t *host)
+                 const uint8_t *host)
 {
     size_t slot = (va >> PAGE_SHIFT) % TLB_SIZE;
     struct tlb_entry *entry = &hart->data_tlb[slot];

@@ -107,6 +107,14 @@ static struct code_op make_op(const struct insn *insn, unsigned offset)
     };
 }
 
+struct code_page *code_page_of(const struct code_op *op)
+{
+    const struct code_op *first = op - op->offset / 2;
+
+    /* Ops are const to handlers only; pages are ours to change. */
+    return CONTAINER_OF((void *)(uintptr_t)first, struct code_page, ops); /* NOLINT */
+}
+
 void code_decode_slot(struct hart *hart, struct code_page *page, unsigned offset)
 {
     struct code_op *op = &page->ops[offset / 2];

@@ -73,6 +73,9 @@ void code_cache_flush(struct hart *hart);
  * when it is not RAM. */
 struct code_page *code_page_get(struct hart *hart, gpa_t gpa);
 
+/* The page that `op`, which is not in code_cache.single, belongs to. */
+struct code_page *code_page_of(const struct code_op *op);
+
 /* Fills the op of the slot at `offset` from the page's copy. */
 void code_decode_slot(struct hart *hart, struct code_page *page, unsigned offset);
 

@@ -62,11 +62,7 @@ const struct code_op *fetch_op(struct hart *hart)
 
 void fetch_decode(struct hart *hart, const struct code_op *op)
 {
-    const struct code_op *first = op - op->offset / 2;
-    struct code_page *page =
-        CONTAINER_OF((void *)(uintptr_t)(const void *)first, struct code_page, ops);
-
-    code_decode_slot(hart, page, op->offset);
+    code_decode_slot(hart, code_page_of(op), op->offset);
 }
 
 /* Two bytes of code at `va`. */

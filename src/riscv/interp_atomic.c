@@ -17,6 +17,7 @@ static void *atomic_address(struct hart *hart, uint64_t va, unsigned size, enum 
     return hart_atomic_address(hart, va, size, access);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): `type` is a type */
 #define LR_OP(id, type, extend)                                             \
     HANDLER(id)                                                             \
     {                                                                       \
@@ -72,6 +73,8 @@ static void *atomic_address(struct hart *hart, uint64_t va, unsigned size, enum 
             old = seen;                                                     \
         }                                                                   \
     }
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define SIGNED32(value) ((uint64_t)(int64_t)(int32_t)(value))
 #define SAME(value)     (value)

@@ -93,6 +93,7 @@ static inline bool interp_must_leave(struct hart *hart, uint64_t icount)
  * unsigned compare tests the hit and that the page is not crossed. */
 #define TLB_ENTRY(va) (&hart->data_tlb[((va) >> PAGE_SHIFT) % TLB_SIZE])
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): `type` is a type */
 #define LOAD_OP(id, type, bytes, allowed, result)                                                \
     static NOINLINE const struct code_op *id##_slow(struct hart *hart, const struct code_op *op, \
                                                     uint64_t icount)                             \
@@ -139,3 +140,4 @@ static inline bool interp_must_leave(struct hart *hart, uint64_t icount)
         __builtin_memcpy((void *)(uintptr_t)(va + entry->addend), &value, bytes);                \
         NEXT();                                                                                  \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */

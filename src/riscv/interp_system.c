@@ -10,9 +10,7 @@ static uint32_t raw_of(const struct hart *hart, const struct code_op *op)
 
     if (op == &code->single[0])
         return code->single_raw;
-    const struct code_op *first = op - op->offset / 2;
-    const struct code_page *page =
-        CONTAINER_OF((void *)(uintptr_t)(const void *)first, struct code_page, ops);
+    const struct code_page *page = code_page_of(op);
     uint32_t low = load_le16(page->copy + op->offset);
     return (low & 3) == 3 ? load_le32(page->copy + op->offset) : low;
 }

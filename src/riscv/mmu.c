@@ -80,26 +80,40 @@ static bool pte_permits(const struct hart *hart, uint64_t pte, enum access acces
     return false;
 }
 
-/* Step 6 and 7: sets A, and D for stores, or faults when software must (Svade).
- * *retry: the entry changed under us, read it again. */
-static bool update_accessed_dirty(struct hart *hart, uint8_t *at, gpa_t pte_pa, uint64_t pte,
-                                  enum access access, struct mmu_result *result, bool *retry)
-{
-    uint64_t wanted = pte | PTE_A | (access == ACCESS_STORE ? PTE_D : 0);
+/* A page-table entry as it was read, and where. */
+struct pte_slot {
+    uint64_t *at;
+    gpa_t pa;
+    uint64_t value;
+};
 
-    if (wanted == pte)
-        return true;
+enum pte_update {
+    PTE_UPDATED, /* or nothing to do */
+    PTE_CHANGED, /* another hart wrote the entry: read it again */
+    PTE_FAULT,   /* see result->cause */
+};
+
+/* Steps 6 and 7: sets A, and D for stores, or faults when software must (Svade). */
+static enum pte_update update_accessed_dirty(struct hart *hart, const struct pte_slot *slot,
+                                             enum access access, struct mmu_result *result)
+{
+    uint64_t expected = slot->value;
+    uint64_t wanted = expected | PTE_A | (access == ACCESS_STORE ? PTE_D : 0);
+
+    if (wanted == expected)
+        return PTE_UPDATED;
     if (!(hart->menvcfg & MENVCFG_ADUE)) {
         result->cause = page_fault[access];
-        return false;
+        return PTE_FAULT;
     }
-    if (!pmp_allows(hart, pte_pa, PTE_SIZE, ACCESS_STORE, PRIV_S)) {
+    if (!pmp_allows(hart, slot->pa, PTE_SIZE, ACCESS_STORE, PRIV_S)) {
         result->cause = access_fault[access];
-        return false;
+        return PTE_FAULT;
     }
-    *retry = !__atomic_compare_exchange_n((uint64_t *)(void *)at, &pte, wanted, false,
-                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-    return true;
+    return __atomic_compare_exchange_n(slot->at, &expected, wanted, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST)
+               ? PTE_UPDATED
+               : PTE_CHANGED;
 }
 
 static gpa_t leaf_address(uint64_t pte, gva_t va, unsigned level)
@@ -130,7 +144,8 @@ static bool walk(struct hart *hart, gva_t va, enum access access, enum mmu_index
             result->cause = access_fault[access];
             return false;
         }
-        uint64_t pte = __atomic_load_n((uint64_t *)(void *)at, __ATOMIC_ACQUIRE);
+        struct pte_slot slot = {.at = (uint64_t *)(void *)at, .pa = pte_pa};
+        uint64_t pte = slot.value = __atomic_load_n(slot.at, __ATOMIC_ACQUIRE);
         if (!pte_is_valid(hart, pte, (unsigned)level))
             return false;
         if (!(pte & (PTE_R | PTE_X))) {
@@ -138,11 +153,12 @@ static bool walk(struct hart *hart, gva_t va, enum access access, enum mmu_index
             level--;
             continue;
         }
-        bool retry = false;
-        if (!pte_permits(hart, pte, access, index) ||
-            !update_accessed_dirty(hart, at, pte_pa, pte, access, result, &retry))
+        if (!pte_permits(hart, pte, access, index))
             return false;
-        if (retry)
+        enum pte_update update = update_accessed_dirty(hart, &slot, access, result);
+        if (update == PTE_FAULT)
+            return false;
+        if (update == PTE_CHANGED)
             continue;
         result->pa = leaf_address(pte, va, (unsigned)level);
         result->leaf_size = PAGE_SIZE << ((unsigned)level * VPN_BITS);

@@ -242,7 +242,7 @@ static int parse_log(const char *value, struct error *err)
             free(module);
             return bad_value(OPTION_LOG, value, "too many modules", err);
         }
-        word += size;
+        word += size; /* NOLINT(clang-analyzer-unix.Malloc): the module's name is kept */
         word += *word == ',';
     }
     return 0;
@@ -290,9 +290,10 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         return parse_seed(config, value, err);
     case OPTION_LOG:
         return parse_log(value, err);
-    default:
+    case OPTION_STATS:
         return parse_stats(config, value, err);
     }
+    return -EINVAL;
 }
 
 /* ---- words ---- */

@@ -5,6 +5,7 @@
 
 #include "backend/block/raw.h"
 #include "backend/stream/stream.h"
+#include "base/endian.h"
 #include "base/log.h"
 #include "host/file.h"
 #include "host/loop.h"
@@ -18,7 +19,9 @@
 #include <string.h>
 
 /* Larger files cannot fit into any guest's memory. */
-#define MAX_FILE_SIZE (UINT64_C(4) << 30)
+#define MAX_FILE_SIZE      (UINT64_C(4) << 30)
+#define MAX_SIGNATURE_SIZE (UINT64_C(16) << 20)
+#define SIGNATURE_LINE     9 /* eight digits and the end of the line */
 
 struct vm {
     const struct vm_config *config;
@@ -44,15 +47,23 @@ static void end_vm(struct vm *vm, int status)
     loop_stop(vm->loop);
 }
 
+/* Somebody outside wants it to end, now. */
+static void leave(struct vm *vm, int status)
+{
+    stream_hurry(vm->serial);
+    stream_hurry(vm->console);
+    end_vm(vm, status);
+}
+
 static void on_escape(void *owner)
 {
-    end_vm(owner, VM_EXIT_OK);
+    leave(owner, VM_EXIT_OK);
 }
 
 static void on_signal(void *owner, unsigned number)
 {
     /* What a shell reports for a process that a signal ended. */
-    end_vm(owner, 128 + (int)number);
+    leave(owner, 128 + (int)number);
 }
 
 static void reboot(struct vm *vm)
@@ -337,6 +348,18 @@ static int open_vm(struct vm *vm, struct error *err)
 
 /* ---- at the end ---- */
 
+/* The words of guest memory from `begin` on as text, one a line. */
+static int print_words(struct vm *vm, gpa_t begin, size_t words, char *text, struct error *err)
+{
+    for (size_t i = 0; i < words; i++) {
+        uint8_t bytes[4];
+        if (!machine_read_ram(vm->machine, begin + 4 * i, bytes, sizeof(bytes)))
+            return error_set(err, -EINVAL, "--signature: the signature lies outside RAM");
+        snprintf(text + SIGNATURE_LINE * i, SIGNATURE_LINE + 1, "%08x\n", load_le32(bytes));
+    }
+    return 0;
+}
+
 static int write_signature(struct vm *vm, struct error *err)
 {
     gpa_t begin;
@@ -346,19 +369,15 @@ static int write_signature(struct vm *vm, struct error *err)
         !machine_find_symbol(vm->machine, "end_signature", &end) || end < begin)
         return error_set(err, -EINVAL, "--signature: '%s' has no begin_signature and end_signature",
                          vm->config->kernel);
+    if (end - begin > MAX_SIGNATURE_SIZE)
+        return error_set(err, -EFBIG, "--signature: the signature is larger than 16 MiB");
     size_t words = (end - begin + 3) / 4;
-    uint32_t *memory = calloc(words + 1, sizeof(*memory));
-    char *text = malloc(9 * words + 1);
-    int result = 0;
-    if (!memory || !text)
-        result = error_set(err, -ENOMEM, "--signature: out of memory");
-    else if (!machine_read_ram(vm->machine, begin, memory, 4 * words))
-        result = error_set(err, -EINVAL, "--signature: the signature lies outside RAM");
-    for (size_t i = 0; result == 0 && i < words; i++)
-        snprintf(text + 9 * i, 10, "%08x\n", memory[i]);
+    char *text = malloc(SIGNATURE_LINE * words + 1);
+    if (!text)
+        return error_set(err, -ENOMEM, "--signature: out of memory");
+    int result = print_words(vm, begin, words, text, err);
     if (result == 0)
-        result = file_write(vm->config->signature, text, 9 * words, err);
-    free(memory);
+        result = file_write(vm->config->signature, text, SIGNATURE_LINE * words, err);
     free(text);
     return result;
 }

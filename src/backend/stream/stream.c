@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #define RING_SIZE         65536u /* power of two */
-#define INPUT_SIZE        256u
-/* A terminal or pipe that says it is writable takes at least this much without
- * blocking; the descriptor may be shared with the shell, so it stays blocking. */
+/* More keys than anybody types into a guest that does not listen: Ctrl-] behind
+ * them is still seen. */
+#define INPUT_SIZE        65536u
 #define WRITE_CHUNK       512u
 #define ESCAPE            0x1d /* Ctrl-] */
 #define CLOSE_PATIENCE_MS 1000
@@ -31,11 +31,13 @@ struct stream {
     int out_fd;    /* -1: output is dropped */
     int listen_fd; /* unix: waits for a client */
     bool owns_fds;
+    bool owns_out;    /* of the two only out_fd */
     bool out_is_file; /* always writable, cannot be polled */
     bool is_raw;      /* a terminal of ours: Ctrl-] leaves */
     bool watches_in;
     bool watches_out;
     char *unlink_path;
+    int patience_ms; /* how long to wait for the reader at the end */
 
     /* Guarded by the device lock: */
     uint8_t ring[RING_SIZE];
@@ -46,6 +48,7 @@ struct stream {
 
     /* Loop thread: input that the device has not taken. */
     uint8_t input[INPUT_SIZE];
+    size_t input_at; /* the first byte of it */
     size_t input_count;
 };
 
@@ -110,8 +113,7 @@ static void drop_from_ring(struct stream *stream, size_t count)
 {
     lock(stream);
     stream->tail += (uint32_t)count;
-    bool wake = stream->device_waits && count > 0;
-    if (wake) {
+    if (stream->device_waits && stream->head - stream->tail < RING_SIZE) {
         stream->device_waits = false;
         if (stream->handler.writable)
             stream->handler.writable(stream->handler.device);
@@ -171,18 +173,33 @@ static void give_input(struct stream *stream)
     lock(stream);
     size_t taken = 0;
     if (stream->handler.receive)
-        taken = stream->handler.receive(stream->handler.device, stream->input, stream->input_count);
+        taken = stream->handler.receive(stream->handler.device, stream->input + stream->input_at,
+                                        stream->input_count);
     unlock(stream);
+    stream->input_at += taken;
     stream->input_count -= taken;
-    memmove(stream->input, stream->input + taken, stream->input_count);
+    if (stream->input_count == 0)
+        stream->input_at = 0;
+}
+
+/* Moves what waits to the front once there is no room behind it. */
+static size_t input_room(struct stream *stream)
+{
+    if (stream->input_at + stream->input_count == INPUT_SIZE) {
+        memmove(stream->input, stream->input + stream->input_at, stream->input_count);
+        stream->input_at = 0;
+    }
+    return INPUT_SIZE - stream->input_at - stream->input_count;
 }
 
 static void read_input(struct stream *stream)
 {
-    if (stream->input_count == INPUT_SIZE)
+    size_t room = input_room(stream);
+    uint8_t *to = stream->input + stream->input_at + stream->input_count;
+
+    if (room == 0)
         return;
-    ssize_t count =
-        read(stream->in_fd, stream->input + stream->input_count, INPUT_SIZE - stream->input_count);
+    ssize_t count = read(stream->in_fd, to, room);
     if (count < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (count <= 0) {
@@ -196,8 +213,7 @@ static void read_input(struct stream *stream)
         stream->in_fd = -1; /* end of file: the guest sees silence */
         return;
     }
-    const uint8_t *escape =
-        stream->is_raw ? memchr(stream->input + stream->input_count, ESCAPE, (size_t)count) : NULL;
+    const uint8_t *escape = stream->is_raw ? memchr(to, ESCAPE, (size_t)count) : NULL;
     stream->input_count += (size_t)count;
     if (escape) {
         stream->config.escape(stream->config.owner);
@@ -246,6 +262,8 @@ static void set_watch(struct stream *stream)
     }
     if (want_out && !stream->watches_out) {
         stream->watches_out = loop_add(loop, stream->out_fd, LOOP_WRITE, on_out, stream) == 0;
+        /* Devices such as /dev/null cannot be waited for either. */
+        stream->out_is_file = !stream->watches_out;
     } else if (!want_out && stream->watches_out) {
         loop_remove(loop, stream->out_fd);
         stream->watches_out = false;
@@ -267,6 +285,8 @@ static void on_in(void *owner, unsigned events)
 {
     struct stream *stream = owner;
 
+    if ((events & LOOP_HANGUP) && stream->listen_fd >= 0 && input_room(stream) == 0)
+        close_client(stream); /* what it sent beyond that is lost */
     if ((events & (LOOP_READ | LOOP_HANGUP)) && stream->in_fd >= 0)
         read_input(stream);
     stream_service(stream);
@@ -315,6 +335,13 @@ static void on_connect(void *owner, unsigned events)
 
 /* ---- opening ---- */
 
+/* A terminal or pipe may take less than it promises, and the descriptor is shared
+ * with the shell, so that it has to stay blocking: open it once more. */
+static int reopen_stdout(void)
+{
+    return open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 static int open_stdio(struct stream *stream, struct error *err)
 {
     struct stat st;
@@ -322,7 +349,13 @@ static int open_stdio(struct stream *stream, struct error *err)
     (void)err;
     stream->in_fd = STDIN_FILENO;
     stream->out_fd = STDOUT_FILENO;
-    stream->out_is_file = fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+    if (fstat(STDOUT_FILENO, &st) == 0) {
+        stream->out_is_file = S_ISREG(st.st_mode);
+        int again = S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) ? reopen_stdout() : -1;
+        stream->owns_out = again >= 0;
+        if (stream->owns_out)
+            stream->out_fd = again;
+    }
     /* A terminal in the background, or with its output elsewhere, is still the
      * place where the user types. */
     stream->is_raw = terminal_make_raw();
@@ -411,6 +444,7 @@ int stream_open(const struct stream_config *config, struct stream **out, struct 
         return error_set(err, -ENOMEM, "cannot open %s: out of memory", config->what);
     stream->config = *config;
     stream->in_fd = stream->out_fd = stream->listen_fd = -1;
+    stream->patience_ms = CLOSE_PATIENCE_MS;
     int result = open_spec(stream, err);
     if (result < 0) {
         stream_close(stream);
@@ -432,11 +466,17 @@ static void drain(struct stream *stream)
 {
     while (stream->out_fd >= 0 && has_output(stream)) {
         struct pollfd p = {.fd = stream->out_fd, .events = POLLOUT};
-        if (!stream->out_is_file && poll(&p, 1, CLOSE_PATIENCE_MS) != 1)
+        if (!stream->out_is_file && poll(&p, 1, stream->patience_ms) != 1)
             break;
         if (!write_chunk(stream))
             break;
     }
+}
+
+void stream_hurry(struct stream *stream)
+{
+    if (stream)
+        stream->patience_ms = 0;
 }
 
 void stream_close(struct stream *stream)
@@ -448,7 +488,7 @@ void stream_close(struct stream *stream)
         loop_remove(stream->config.loop, stream->in_fd);
     if (stream->watches_out)
         loop_remove(stream->config.loop, stream->out_fd);
-    if (stream->owns_fds && stream->out_fd >= 0)
+    if ((stream->owns_fds || stream->owns_out) && stream->out_fd >= 0)
         close(stream->out_fd);
     if (stream->listen_fd >= 0) {
         loop_remove(stream->config.loop, stream->listen_fd);
