@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's kernel, firmware and an initramfs for tests, fetched when absent."""
+import functools
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import tap
+
+TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
+FETCH_LIMIT_S = 600
+
+
+def run_tool(name, *arguments):
+    """A case that fetches for the first time may take long: the tool has its own
+    limit, and a tool that fails means that there is no network."""
+    try:
+        result = subprocess.run([sys.executable, str(TOOLS / name), *arguments],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, check=False,
+                                timeout=FETCH_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        raise tap.Skip(f"{name} took longer than {FETCH_LIMIT_S} s") from None
+    if result.returncode:
+        raise tap.Skip(result.stderr.strip().splitlines()[-1] if result.stderr else name)
+    return result.stdout
+
+
+@functools.lru_cache(None)
+def package(name):
+    """The folder of an unpacked package."""
+    return pathlib.Path(run_tool("fetch_guests.py", name).split(" ", 1)[1].strip())
+
+
+def kernel():
+    return sorted((package("linux-image-riscv64") / "boot").glob("vmlinu[xz]-*"))[-1]
+
+
+def opensbi(name):
+    return package("opensbi") / "usr/lib/riscv64-linux-gnu/opensbi/generic" / name
+
+
+def uboot(board):
+    return package("u-boot-qemu") / "usr/lib/u-boot" / board / "u-boot.bin"
+
+
+def installer(name):
+    return (package("debian-installer-13-netboot-riscv64") /
+            "usr/lib/debian-installer/images/13/riscv64/text/debian-installer/riscv64" / name)
+
+
+@functools.lru_cache(None)
+def scratch():
+    """A folder that lives as long as the test program."""
+    folder = tempfile.TemporaryDirectory(prefix="doppel-guests-")
+    scratch.keep = folder  # removed when the interpreter ends
+    return pathlib.Path(folder.name)
+
+
+@functools.lru_cache(None)
+def initramfs(modules="", command=None):
+    """The file with busybox; `command` is run instead of a shell."""
+    package("busybox-static")
+    kernel()
+    output = scratch() / f"{len(list(scratch().iterdir()))}.cpio.gz"
+    execute = ["--exec", command] if command else []
+    run_tool("make_initramfs.py", "--modules", modules, *execute, str(output))
+    return output
+
+
+def fetch_all():
+    """Outside of any case's time limit; a failure shows in the cases that need it."""
+    for name in ("linux-image-riscv64", "busybox-static", "opensbi", "u-boot-qemu",
+                 "debian-installer-13-netboot-riscv64"):
+        try:
+            package(name)
+        except tap.Skip as reason:
+            tap.comment(f"{name}: {reason}")
+
+
+def has_program(name):
+    return shutil.which(name) is not None
