@@ -7,14 +7,14 @@ static uint64_t words[512] __attribute__((aligned(4096)));
 #define AT ((uint64_t)words)
 
 /* lr and sc by one asm statement with `between` in the middle; 0: stored. */
-#define PAIR(width, between, at1, at2, value)                                                      \
-    ({                                                                                             \
-        uint64_t failed_, old_;                                                                    \
-        __asm__ volatile("lr." width " %1, (%2)\n" between "\nsc." width " %0, %4, (%3)"           \
-                         : "=&r"(failed_), "=&r"(old_)                                             \
-                         : "r"((uint64_t)(at1)), "r"((uint64_t)(at2)), "r"((uint64_t)(value))      \
-                         : "memory", "t0", "t1");                                                  \
-        failed_;                                                                                   \
+#define PAIR(width, between, at1, at2, value)                                                 \
+    ({                                                                                        \
+        uint64_t failed_, old_;                                                               \
+        __asm__ volatile("lr." width " %1, (%2)\n" between "\nsc." width " %0, %4, (%3)"      \
+                         : "=&r"(failed_), "=&r"(old_)                                        \
+                         : "r"((uint64_t)(at1)), "r"((uint64_t)(at2)), "r"((uint64_t)(value)) \
+                         : "memory", "t0", "t1");                                             \
+        failed_;                                                                              \
     })
 
 static uint64_t lone_sc(uint64_t at)

@@ -5,11 +5,11 @@
 #include "guest.h"
 
 #define CBO(n) (0x0005200fu | (uint32_t)(n) << 20) /* cbo.x (a0) */
-#define INVAL CBO(0)
-#define CLEAN CBO(1)
-#define FLUSH CBO(2)
-#define ZERO CBO(4)
-#define VA 0x1555440000ul
+#define INVAL  CBO(0)
+#define CLEAN  CBO(1)
+#define FLUSH  CBO(2)
+#define ZERO   CBO(4)
+#define VA     0x1555440000ul
 
 static uint8_t block[2 * PAGE] __attribute__((aligned(4096)));
 
@@ -44,8 +44,10 @@ static void enables(void)
         const char *name;
         uint32_t word;
         uint64_t bits;
-    } rows[] = {{"cbo.inval", INVAL, 1 << 4}, {"cbo.inval as flush", INVAL, 3 << 4},
-                {"cbo.clean", CLEAN, 1 << 6}, {"cbo.flush", FLUSH, 1 << 6},
+    } rows[] = {{"cbo.inval", INVAL, 1 << 4},
+                {"cbo.inval as flush", INVAL, 3 << 4},
+                {"cbo.clean", CLEAN, 1 << 6},
+                {"cbo.flush", FLUSH, 1 << 6},
                 {"cbo.zero", ZERO, 1 << 7}};
 
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
@@ -56,8 +58,7 @@ static void enables(void)
             put_text("\n");
             check(" in M", run(M, rows[i].word, (uint64_t)block), RETURNED);
             check(" in S", run(S, rows[i].word, (uint64_t)block), gate & 1 ? RETURNED : BY_M(2));
-            check(" in U", run(U, rows[i].word, (uint64_t)block),
-                  gate == 3 ? RETURNED : BY_M(2));
+            check(" in U", run(U, rows[i].word, (uint64_t)block), gate == 3 ? RETURNED : BY_M(2));
             if (gate == 0)
                 check(" tval", last_tval(), rows[i].word);
         }
@@ -99,10 +100,11 @@ static void hints(void)
         const char *name;
         uint32_t word;
     } rows[] = {
-        {"prefetch.i", 0x00056013}, {"prefetch.r", 0x00156013}, {"prefetch.w", 0x00356013},
-        {"pause", 0x0100000f},      {"wrs.sto", 0x01d00073},    {"wrs.nto", 0x00d00073},
-        {"fence.tso", 0x8330000f},  {"fence", 0x0ff0000f},      {"fence rw,w", 0x0310000f},
-        {"reserved fence", 0xf00fff8f & ~0x7000u},
+        {"prefetch.i", 0x00056013}, {"prefetch.r", 0x00156013},
+        {"prefetch.w", 0x00356013}, {"pause", 0x0100000f},
+        {"wrs.sto", 0x01d00073},    {"wrs.nto", 0x00d00073},
+        {"fence.tso", 0x8330000f},  {"fence", 0x0ff0000f},
+        {"fence rw,w", 0x0310000f}, {"reserved fence", 0xf00fff8f & ~0x7000u},
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
@@ -132,8 +134,7 @@ static void invalidations(void)
         check(" in S", outcome_of_word(S, rows[i].word), RETURNED);
         check(" in U", outcome_of_word(U, rows[i].word), BY_M(2));
         csr_set(mstatus, MSTATUS_TVM);
-        check(" in S with TVM", outcome_of_word(S, rows[i].word),
-              rows[i].tvm ? BY_M(2) : RETURNED);
+        check(" in S with TVM", outcome_of_word(S, rows[i].word), rows[i].tvm ? BY_M(2) : RETURNED);
         csr_clear(mstatus, MSTATUS_TVM);
     }
 }

@@ -4,10 +4,10 @@
  * row 24). */
 #include "guest.h"
 
-#define LI_A0(n) (0x00000513u | (uint32_t)(n) << 20)
-#define RET 0x00008067u
-#define C_RET 0x8082u
-#define C_LI_A0(n) (0x4501u | ((n) & 31u) << 2)
+#define LI_A0(n)   (0x00000513u | (uint32_t)(n) << 20)
+#define RET        0x00008067u
+#define C_RET      0x8082u
+#define C_LI_A0(n) (0x4501u | ((n)&31u) << 2)
 
 static uint32_t code[3 * PAGE / 4] __attribute__((aligned(4096)));
 
@@ -146,10 +146,13 @@ static void without_fence(void)
 
 static void strange_jumps(void)
 {
-    static const uint64_t targets[] = {NOTHING,         NOTHING + 1,  NOTHING + 2, UART,
-                                       CLINT + 0xbff8,  PLIC,         0x100000,    0,
-                                       RAM - 2,         RAM + (256ul << 20), BIT(40), BIT(56) | RAM,
-                                       -2ul,            0x7ffffffffffffffe};
+    static const uint64_t targets[] = {NOTHING,        NOTHING + 1,
+                                       NOTHING + 2,    UART,
+                                       CLINT + 0xbff8, PLIC,
+                                       0x100000,       0,
+                                       RAM - 2,        RAM + (256ul << 20),
+                                       BIT(40),        BIT(56) | RAM,
+                                       -2ul,           0x7ffffffffffffffe};
 
     for (unsigned i = 0; i < ARRAY_LEN(targets); i++) {
         check("jump", outcome(M, probe_jump, targets[i], 0), BY_M(1));

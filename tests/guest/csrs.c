@@ -4,12 +4,12 @@
  * Address Mapping Conventions"; unprivileged, "Zicsr"). */
 #include "guest.h"
 
-#define CSRRW(rd, csr, rs1) ((uint32_t)(csr) << 20 | (rs1) << 15 | 1 << 12 | (rd) << 7 | 0x73)
-#define CSRRS(rd, csr, rs1) ((uint32_t)(csr) << 20 | (rs1) << 15 | 2 << 12 | (rd) << 7 | 0x73)
-#define CSRRC(rd, csr, rs1) ((uint32_t)(csr) << 20 | (rs1) << 15 | 3 << 12 | (rd) << 7 | 0x73)
+#define CSRRW(rd, csr, rs1)  ((uint32_t)(csr) << 20 | (rs1) << 15 | 1 << 12 | (rd) << 7 | 0x73)
+#define CSRRS(rd, csr, rs1)  ((uint32_t)(csr) << 20 | (rs1) << 15 | 2 << 12 | (rd) << 7 | 0x73)
+#define CSRRC(rd, csr, rs1)  ((uint32_t)(csr) << 20 | (rs1) << 15 | 3 << 12 | (rd) << 7 | 0x73)
 #define CSRRSI(rd, csr, imm) (CSRRS(rd, csr, imm) | 4 << 12)
 #define CSRRCI(rd, csr, imm) (CSRRC(rd, csr, imm) | 4 << 12)
-#define A0 10
+#define A0                   10
 
 struct range {
     unsigned first;
@@ -67,34 +67,34 @@ static void forms(void)
     call_in(S, code_of(&word, 1), 0x5678, 0);
     show("swap old is the area's", area()->m.a0 == (uint64_t)area());
     show("swap new", csr_read(sscratch));
-    static const uint32_t set_clear[] = {
-        CSRRW(0, 0x140, 11), CSRRS(A0, 0x140, A0), CSRRC(A0, 0x140, A0), CSRRSI(11, 0x140, 31),
-        CSRRCI(0, 0x140, 5), 0x00b54533 /* xor a0,a0,a1 */};
+    static const uint32_t set_clear[] = {CSRRW(0, 0x140, 11),  CSRRS(A0, 0x140, A0),
+                                         CSRRC(A0, 0x140, A0), CSRRSI(11, 0x140, 31),
+                                         CSRRCI(0, 0x140, 5),  0x00b54533 /* xor a0,a0,a1 */};
     call_in(S, code_of(set_clear, 6), 0xf0f, 0xffff0000);
     show("set and clear a0", area()->m.a0);
     show("set and clear", csr_read(sscratch));
 }
 
 /* Writes ones and zeros and prints what stays, in the bits of `mask`. */
-#define WARL(csr, mask)                                                                            \
-    do {                                                                                           \
-        uint64_t saved_ = csr_read(csr);                                                           \
-        csr_write(csr, -1);                                                                        \
-        uint64_t ones_ = csr_read(csr);                                                            \
-        csr_write(csr, 0);                                                                         \
-        uint64_t zeros_ = csr_read(csr);                                                           \
-        csr_write(csr, saved_);                                                                    \
-        show(#csr " ones", ones_ &(mask));                                                         \
-        show(#csr " zeros", zeros_ &(mask));                                                       \
+#define WARL(csr, mask)                      \
+    do {                                     \
+        uint64_t saved_ = csr_read(csr);     \
+        csr_write(csr, -1);                  \
+        uint64_t ones_ = csr_read(csr);      \
+        csr_write(csr, 0);                   \
+        uint64_t zeros_ = csr_read(csr);     \
+        csr_write(csr, saved_);              \
+        show(#csr " ones", ones_ &(mask));   \
+        show(#csr " zeros", zeros_ &(mask)); \
     } while (0)
-#define CHECK_WARL(csr, name, ones, zeros)                                                         \
-    do {                                                                                           \
-        uint64_t saved_ = csr_read(csr);                                                           \
-        csr_write(csr, -1);                                                                        \
-        check(name " ones", csr_read(csr), ones);                                                  \
-        csr_write(csr, 0);                                                                         \
-        check(name " zeros", csr_read(csr), zeros);                                                \
-        csr_write(csr, saved_);                                                                    \
+#define CHECK_WARL(csr, name, ones, zeros)          \
+    do {                                            \
+        uint64_t saved_ = csr_read(csr);            \
+        csr_write(csr, -1);                         \
+        check(name " ones", csr_read(csr), ones);   \
+        csr_write(csr, 0);                          \
+        check(name " zeros", csr_read(csr), zeros); \
+        csr_write(csr, saved_);                     \
     } while (0)
 
 static void writable_bits(void)
@@ -161,8 +161,7 @@ static void windows(void)
     show("mstatus after sstatus", csr_read(mstatus) & (MSTATUS_MXR | MSTATUS_SUM));
     csr_write(sstatus, MSTATUS_FS | MSTATUS_MPRV | MSTATUS_TVM);
     show("mstatus after sstatus 2",
-         csr_read(mstatus) &
-             (MSTATUS_MXR | MSTATUS_SUM | MSTATUS_MPRV | MSTATUS_TVM | MSTATUS_FS));
+         csr_read(mstatus) & (MSTATUS_MXR | MSTATUS_SUM | MSTATUS_MPRV | MSTATUS_TVM | MSTATUS_FS));
     restore();
 }
 

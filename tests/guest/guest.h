@@ -15,14 +15,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAGE 4096ul
-#define BIT(n) (1ul << (n))
+#define PAGE         4096ul
+#define BIT(n)       (1ul << (n))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-#define RAM 0x80000000ul
-#define UART 0x10000000ul
-#define CLINT 0x02000000ul
-#define PLIC 0x0c000000ul
+#define RAM     0x80000000ul
+#define UART    0x10000000ul
+#define CLINT   0x02000000ul
+#define PLIC    0x0c000000ul
 #define NOTHING 0x08000000ul /* no device here */
 
 enum mode {
@@ -59,36 +59,36 @@ _Static_assert(sizeof(struct hart_area) <= AREA_SIZE, "ORDER AREA");
 /* ---- CSRs by name or number ---- */
 
 #define STRING_(x) #x
-#define STRING(x) STRING_(x)
-#define csr_read(csr)                                                                              \
-    ({                                                                                             \
-        uint64_t value_;                                                                           \
-        __asm__ volatile("csrr %0, " STRING(csr) : "=r"(value_)::"memory");                        \
-        value_;                                                                                    \
+#define STRING(x)  STRING_(x)
+#define csr_read(csr)                                                       \
+    ({                                                                      \
+        uint64_t value_;                                                    \
+        __asm__ volatile("csrr %0, " STRING(csr) : "=r"(value_)::"memory"); \
+        value_;                                                             \
     })
-#define csr_write(csr, value)                                                                      \
+#define csr_write(csr, value) \
     __asm__ volatile("csrw " STRING(csr) ", %0" ::"r"((uint64_t)(value)) : "memory")
-#define csr_set(csr, value)                                                                        \
+#define csr_set(csr, value) \
     __asm__ volatile("csrs " STRING(csr) ", %0" ::"r"((uint64_t)(value)) : "memory")
-#define csr_clear(csr, value)                                                                      \
+#define csr_clear(csr, value) \
     __asm__ volatile("csrc " STRING(csr) ", %0" ::"r"((uint64_t)(value)) : "memory")
-#define CSR_menvcfg 0x30a
-#define CSR_senvcfg 0x10a
+#define CSR_menvcfg  0x30a
+#define CSR_senvcfg  0x10a
 #define CSR_stimecmp 0x14d
 
-#define MSTATUS_MIE BIT(3)
-#define MSTATUS_SIE BIT(1)
-#define MSTATUS_MPP (3ul << 11)
-#define MSTATUS_FS (3ul << 13)
-#define MSTATUS_MPRV BIT(17)
-#define MSTATUS_SUM BIT(18)
-#define MSTATUS_MXR BIT(19)
-#define MSTATUS_TVM BIT(20)
-#define MSTATUS_TW BIT(21)
-#define MSTATUS_TSR BIT(22)
-#define MENVCFG_ADUE BIT(61)
+#define MSTATUS_MIE   BIT(3)
+#define MSTATUS_SIE   BIT(1)
+#define MSTATUS_MPP   (3ul << 11)
+#define MSTATUS_FS    (3ul << 13)
+#define MSTATUS_MPRV  BIT(17)
+#define MSTATUS_SUM   BIT(18)
+#define MSTATUS_MXR   BIT(19)
+#define MSTATUS_TVM   BIT(20)
+#define MSTATUS_TW    BIT(21)
+#define MSTATUS_TSR   BIT(22)
+#define MENVCFG_ADUE  BIT(61)
 #define MENVCFG_PBMTE BIT(62)
-#define MENVCFG_STCE BIT(63)
+#define MENVCFG_STCE  BIT(63)
 
 static inline void fence_i(void)
 {
@@ -139,7 +139,7 @@ void show_call(const char *name, enum mode mode, const void *fn, uint64_t a, uin
 /* How a call ended, in one number: 0 returned, or 1000 * (who took it: 1 M, 2 S)
  * + cause. */
 uint64_t outcome(enum mode mode, const void *fn, uint64_t a, uint64_t b);
-#define RETURNED 0
+#define RETURNED    0
 #define BY_M(cause) (1000 + (cause))
 #define BY_S(cause) (2000 + (cause))
 uint64_t last_tval(void);

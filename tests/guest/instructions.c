@@ -27,7 +27,7 @@ enum {
     NEZ = 16,
     CTZW = 32,
 };
-#define RM_NONE 9
+#define RM_NONE    9
 #define RM_DYNAMIC 7
 
 struct test_case {
@@ -91,8 +91,7 @@ static const uint64_t floats[] = {
     0xffffffff7fc00000, 0xffffffff7f800001, 0xffffffffffc00123, 0xffffffff7f7fffff,
     0xffffffff00800000, 0xffffffff007fffff, 0xffffffff00000001, 0xffffffff80000001,
     0xffffffff4effffff, 0xffffffffcf000000, 0xffffffff5f000000, 0xffffffff3f000000,
-    0xffffffff3f800001, 0xffffffff4b000001,
-    0x3ff000003f800000, 0xfffffffe3f800000, /* not boxed */
+    0xffffffff3f800001, 0xffffffff4b000001, 0x3ff000003f800000, 0xfffffffe3f800000, /* not boxed */
 };
 #define FP_VALUES ARRAY_LEN(doubles)
 _Static_assert(ARRAY_LEN(floats) == FP_VALUES, "one loop for both");

@@ -4,10 +4,10 @@
  * architecture, "Machine Interrupt Registers"; "Sstc"; PLIC 1.0.0). */
 #include "guest.h"
 
-#define MSIP (CLINT)
+#define MSIP     (CLINT)
 #define MTIMECMP (CLINT + 0x4000)
-#define MTIME (CLINT + 0xbff8)
-#define NEVER (-1ul)
+#define MTIME    (CLINT + 0xbff8)
+#define NEVER    (-1ul)
 
 enum {
     SSI = 1,
@@ -269,13 +269,13 @@ static void wait_for_interrupt(void)
 /* ---- PLIC: the UART's transmitter is always ready, so its enable bit is a
  * switch for source 10 ---- */
 
-#define UART_IER (UART + 1)
-#define SOURCE 10
-#define PRIORITY(n) (PLIC + 4 * (n))
-#define PENDING (PLIC + 0x1000)
-#define ENABLE(context) (PLIC + 0x2000 + 0x80 * (context))
+#define UART_IER           (UART + 1)
+#define SOURCE             10
+#define PRIORITY(n)        (PLIC + 4 * (n))
+#define PENDING            (PLIC + 0x1000)
+#define ENABLE(context)    (PLIC + 0x2000 + 0x80 * (context))
 #define THRESHOLD(context) (PLIC + 0x200000 + 0x1000 * (context))
-#define CLAIM(context) (THRESHOLD(context) + 4)
+#define CLAIM(context)     (THRESHOLD(context) + 4)
 
 static void uart_interrupt(bool on)
 {
@@ -290,13 +290,20 @@ static void external(unsigned context, unsigned irq, enum mode mode)
         const char *name;
         unsigned want;
     } facts[] = {
-        {"xEIP before", 0},        {"pending", 1},
-        {"xEIP", 1},               {"at the threshold", 0},
-        {"above the threshold", 1}, {"priority 0", 0},
-        {"disabled", 0},           {"claim", SOURCE},
-        {"xEIP after the claim", 0}, {"pending after the claim", 0},
-        {"second claim", 0},       {"completed while high", 1},
-        {"claim again", SOURCE},   {"completed while low", 0},
+        {"xEIP before", 0},
+        {"pending", 1},
+        {"xEIP", 1},
+        {"at the threshold", 0},
+        {"above the threshold", 1},
+        {"priority 0", 0},
+        {"disabled", 0},
+        {"claim", SOURCE},
+        {"xEIP after the claim", 0},
+        {"pending after the claim", 0},
+        {"second claim", 0},
+        {"completed while high", 1},
+        {"claim again", SOURCE},
+        {"completed while low", 0},
         {"nothing to claim", 0},
     };
     uint64_t got[ARRAY_LEN(facts)];

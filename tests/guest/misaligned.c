@@ -86,9 +86,9 @@ static void atomics(void)
         const void *probe;
         unsigned size;
         uint64_t cause;
-    } rows[] = {{"lr.w", probe_lr_w, 4, 4},          {"lr.d", probe_lr_d, 8, 4},
-                {"sc.w", probe_sc_w, 4, 6},          {"sc.d", probe_sc_d, 8, 6},
-                {"amoadd.w", probe_amoadd_w, 4, 6},  {"amoadd.d", probe_amoadd_d, 8, 6},
+    } rows[] = {{"lr.w", probe_lr_w, 4, 4},           {"lr.d", probe_lr_d, 8, 4},
+                {"sc.w", probe_sc_w, 4, 6},           {"sc.d", probe_sc_d, 8, 6},
+                {"amoadd.w", probe_amoadd_w, 4, 6},   {"amoadd.d", probe_amoadd_d, 8, 6},
                 {"amoswap.d", probe_amoswap_d, 8, 6}, {"amomaxu.w", probe_amomaxu_w, 4, 6}};
 
     refill();

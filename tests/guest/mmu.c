@@ -2,7 +2,7 @@
  * Page tables for the tests of translation. */
 #include "guest.h"
 
-#define TABLES 48
+#define TABLES  48
 #define ENTRIES 512
 
 static uint64_t tables[TABLES][ENTRIES] __attribute__((aligned(4096)));

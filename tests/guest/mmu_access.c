@@ -3,9 +3,9 @@
  * Svnapot, Svpbmt, devices behind translation, page faults delegated. */
 #include "guest.h"
 
-#define VA 0x1555440000ul
+#define VA      0x1555440000ul
 #define USER_VA 0x1666440000ul
-#define PTE_N BIT(63)
+#define PTE_N   BIT(63)
 #define PBMT(n) ((uint64_t)(n) << 61)
 
 static uint64_t data[16 * PAGE / 8] __attribute__((aligned(65536)));

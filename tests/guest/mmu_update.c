@@ -3,7 +3,7 @@
  * (Svade). QEMU 7.2 has no ADUE and always sets them. */
 #include "guest.h"
 
-#define VA 0x1555440000ul
+#define VA      0x1555440000ul
 #define USER_VA 0x1666440000ul
 
 static uint64_t data[2 * PAGE / 8] __attribute__((aligned(4096)));
@@ -14,10 +14,10 @@ static const struct {
     uint64_t cause;
     bool dirties;
 } accesses[] = {
-    {"load", probe_ld, 13, false},   {"store", probe_sd, 15, true},
+    {"load", probe_ld, 13, false},    {"store", probe_sd, 15, true},
     {"fetch", probe_jump, 12, false}, {"amo", probe_amoadd_d, 15, true},
-    {"lr", probe_lr_d, 13, false},   {"sc", probe_sc_d, 15, true},
-    {"fld", probe_fld, 13, false},   {"fsd", probe_fsd, 15, true},
+    {"lr", probe_lr_d, 13, false},    {"sc", probe_sc_d, 15, true},
+    {"fld", probe_fld, 13, false},    {"fsd", probe_fsd, 15, true},
 };
 
 static void one(unsigned i, enum mode mode, uint64_t va, unsigned before, bool adue)

@@ -4,7 +4,7 @@
  * Translation Process"). */
 #include "guest.h"
 
-#define VA 0x1555440000ul /* canonical in all modes, unused by mmu_start */
+#define VA   0x1555440000ul /* canonical in all modes, unused by mmu_start */
 #define GIGA (1ul << 30)
 #define MEGA (1ul << 21)
 

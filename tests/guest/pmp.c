@@ -3,13 +3,13 @@
  * (privileged architecture, "Physical Memory Protection CSRs"). */
 #include "guest.h"
 
-#define R 1u
-#define W 2u
-#define X 4u
-#define TOR (1u << 3)
-#define NA4 (2u << 3)
+#define R     1u
+#define W     2u
+#define X     4u
+#define TOR   (1u << 3)
+#define NA4   (2u << 3)
 #define NAPOT (3u << 3)
-#define L (1u << 7)
+#define L     (1u << 7)
 
 /* A region away from the program: entry 7 opens everything, lower ones decide. */
 static uint8_t region[4 * PAGE] __attribute__((aligned(4 * PAGE)));

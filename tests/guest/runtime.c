@@ -2,11 +2,9 @@
  * Printing, calls into other modes, and the ends of programs. */
 #include "guest.h"
 
-#define FINISHER 0x100000ul
+#define FINISHER      0x100000ul
 #define FINISHER_PASS 0x5555
 #define FINISHER_FAIL 0x13333
-
-
 
 __attribute__((weak)) void secondary(uint64_t hart)
 {

@@ -6,13 +6,13 @@
 
 #define STATUS_STACK (MSTATUS_MPP | BIT(8) | BIT(7) | BIT(5) | BIT(3) | BIT(1))
 #define ILLEGAL_WORD 0xffffffff /* longer than 32 bits: reserved */
-#define MRET 0x30200073
-#define SRET 0x10200073
-#define WFI 0x10500073
-#define SFENCE 0x12000073
-#define READ_SATP 0x18002573
-#define WRITE_SATP 0x18051073
-#define RET 0x8067
+#define MRET         0x30200073
+#define SRET         0x10200073
+#define WFI          0x10500073
+#define SFENCE       0x12000073
+#define READ_SATP    0x18002573
+#define WRITE_SATP   0x18051073
+#define RET          0x8067
 
 static const char *const mode_names[] = {"U", "S", "", "M"};
 static const enum mode modes[] = {U, S, M};
@@ -120,9 +120,12 @@ static void privileged_instructions(void)
     static const struct {
         const char *name;
         uint32_t word;
-    } rows[] = {{"mret", MRET},           {"sret", SRET},
-                {"sfence", SFENCE},       {"read satp", READ_SATP},
-                {"write satp", WRITE_SATP}, {"wfi", WFI}};
+    } rows[] = {{"mret", MRET},
+                {"sret", SRET},
+                {"sfence", SFENCE},
+                {"read satp", READ_SATP},
+                {"write satp", WRITE_SATP},
+                {"wfi", WFI}};
     static const uint64_t traps[] = {0, MSTATUS_TVM, MSTATUS_TW, MSTATUS_TSR};
 
     for (unsigned t = 0; t < ARRAY_LEN(traps); t++) {
@@ -162,8 +165,8 @@ static void privileged_instructions(void)
 static void returns(void)
 {
     static const uint32_t sret_code[] = {
-        0x14151073,         /* csrw sepc, a0 */
-        0x1005a073,         /* csrs sstatus, a1 */
+        0x14151073, /* csrw sepc, a0 */
+        0x1005a073, /* csrs sstatus, a1 */
         SRET,
     };
 
@@ -221,10 +224,10 @@ static void no_floating_point(void)
         const char *name;
         uint32_t word;
     } rows[] = {
-        {"fadd.d", 0x02b57553}, {"fmv.x.d", 0xe2050553}, {"fmv.d.x", 0xf2050553},
-        {"fclass.d", 0xe2051553}, {"csrr fcsr", 0x00302573}, {"csrr frm", 0x00202573},
-        {"csrr fflags", 0x00102573}, {"fsgnj.d", 0x22b50553}, {"feq.s", 0xa0b52553},
-        {"fld", 0x0005b507}, {"c.fld", 0x00012188}, /* c.fld fa0,0(a1); c.nop-like */
+        {"fadd.d", 0x02b57553},      {"fmv.x.d", 0xe2050553},   {"fmv.d.x", 0xf2050553},
+        {"fclass.d", 0xe2051553},    {"csrr fcsr", 0x00302573}, {"csrr frm", 0x00202573},
+        {"csrr fflags", 0x00102573}, {"fsgnj.d", 0x22b50553},   {"feq.s", 0xa0b52553},
+        {"fld", 0x0005b507},         {"c.fld", 0x00012188}, /* c.fld fa0,0(a1); c.nop-like */
     };
 
     csr_clear(mstatus, MSTATUS_FS);
