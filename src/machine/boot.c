@@ -6,10 +6,10 @@
  *     0x80200000  kernel Image (RAM + its text_offset)
  *     ...         initrd, then the device tree, at the top of the first 1 GiB
  *
- * The RISC-V Image header: Documentation/arch/riscv/boot-image-header.rst of
- * Linux. Files are hostile; each way to be wrong has one line. */
+ * Files are hostile; each way to be wrong has one line. */
 #include "base/endian.h"
 #include "format/elf.h"
+#include "format/image.h"
 #include "machine/inflate.h"
 #include "machine/machine_internal.h"
 
@@ -146,11 +146,6 @@ static void note_symbols(struct machine *machine, const struct elf *elf)
     }
 }
 
-static bool is_elf(const uint8_t *bytes, size_t size)
-{
-    return size >= 4 && memcmp(bytes, "\177ELF", 4) == 0;
-}
-
 static int load_elf(struct machine *machine, const struct machine_file *file, gpa_t *entry,
                     struct error *err)
 {
@@ -178,76 +173,24 @@ static int load_elf(struct machine *machine, const struct machine_file *file, gp
 
 /* ---- kernel Image ---- */
 
-static const char *foreign_kernel(const uint8_t *bytes, size_t size)
-{
-    if (size >= IMAGE_HEADER_SIZE && load_le32(bytes + IMAGE_MAGIC2_AT) == ARM64_MAGIC)
-        return "an arm64 kernel";
-    if (size >= BZIMAGE_MAGIC_AT + 4 && load_le32(bytes + BZIMAGE_MAGIC_AT) == BZIMAGE_MAGIC)
-        return "an x86 kernel";
-    if (size >= 2 && memcmp(bytes, "#!", 2) == 0)
-        return "a script";
-    if (size >= 4 && load_be32(bytes) == 0xd00dfeed)
-        return "a device tree (use --dtb)";
-    return NULL;
-}
-
-static bool is_image(const uint8_t *bytes, size_t size)
-{
-    return size >= IMAGE_HEADER_SIZE && load_le32(bytes + IMAGE_MAGIC2_AT) == IMAGE_MAGIC2;
-}
-
-/* What the PE headers of an EFI-stub kernel say its file must hold; 0 when there
- * are none. A plain Image does not tell its own file size. */
-static uint64_t pe_file_size(const uint8_t *bytes, size_t size)
-{
-    struct reader r = reader_make(bytes, size);
-    uint64_t end = 0;
-
-    if (size < IMAGE_HEADER_SIZE || memcmp(bytes, "MZ", 2) != 0)
-        return 0;
-    uint32_t header = load_le32(bytes + 0x3c);
-    reader_bytes(&r, header);
-    if (reader_le32(&r) != 0x00004550) /* "PE" */
-        return 0;
-    reader_le16(&r); /* machine */
-    unsigned sections = reader_le16(&r);
-    reader_bytes(&r, 12);
-    unsigned optional = reader_le16(&r);
-    reader_le16(&r);
-    reader_bytes(&r, optional);
-    for (unsigned i = 0; i < sections && !r.bad; i++) {
-        reader_bytes(&r, 16); /* name, virtual size and address */
-        uint64_t raw_size = reader_le32(&r);
-        uint64_t raw_at = reader_le32(&r);
-        reader_bytes(&r, 16);
-        end = MAX(end, raw_at + raw_size);
-    }
-    return r.bad ? UINT64_MAX : end;
-}
-
 static int load_image(struct machine *machine, const struct machine_file *file, gpa_t *entry,
                       struct error *err)
 {
-    uint64_t offset = load_le64(file->bytes + 8);
-    uint64_t image_size = load_le64(file->bytes + 16);
+    struct image image;
+    struct error reason = {0};
+    int result = image_parse(file->bytes, file->size, &image, &reason);
 
-    if (pe_file_size(file->bytes, file->size) > file->size)
-        return error_set(err, -EINVAL, "kernel '%s' is truncated: its headers name more bytes",
-                         file->path);
-    if (image_size == 0) /* kernels before 3.17's header */
-        offset = KERNEL_OFFSET;
-    if (offset & PAGE_MASK)
-        return error_set(err, -EINVAL, "kernel '%s' has a broken header: text offset 0x%llx",
-                         file->path, (unsigned long long)offset);
-    uint64_t memory_size = MAX(image_size, file->size);
-    if (offset > machine->config.memory_bytes ||
-        !is_in_ram(machine, MACHINE_RAM_BASE + offset, memory_size))
-        return error_set(
-            err, -EINVAL,
-            "kernel '%s' needs %llu MiB and does not fit: give the machine more --memory",
-            file->path, (unsigned long long)((memory_size + offset) >> 20) + 1);
-    *entry = MACHINE_RAM_BASE + offset;
-    struct placement place = {*entry, file->bytes, file->size, memory_size};
+    if (result < 0)
+        return error_set(err, result, "cannot boot '%s': %s", file->path, reason.text);
+    if (image.text_offset > machine->config.memory_bytes ||
+        !is_in_ram(machine, MACHINE_RAM_BASE + image.text_offset, image.memory_size))
+        return error_set(err, -EINVAL,
+                         "kernel '%s' needs %llu MiB from 0x%llx on and does not fit: give the "
+                         "machine more --memory",
+                         file->path, (unsigned long long)(image.memory_size >> 20) + 1,
+                         (unsigned long long)(MACHINE_RAM_BASE + image.text_offset));
+    *entry = MACHINE_RAM_BASE + image.text_offset;
+    struct placement place = {*entry, file->bytes, file->size, image.memory_size};
     return add_piece(machine, file, &place, err);
 }
 
@@ -264,27 +207,40 @@ static int load_raw(struct machine *machine, const struct machine_file *file, gp
     return add_piece(machine, file, &place, err);
 }
 
-static int load_kernel_bytes(struct machine *machine, const struct machine_file *file,
-                             struct error *err)
+/* A file without a header: where firmware jumps to, or where bare metal starts. */
+static int load_raw_kernel(struct machine *machine, const struct machine_file *file,
+                           struct error *err)
 {
-    struct boot_image *boot = &machine->boot;
-    const char *foreign = foreign_kernel(file->bytes, file->size);
-
-    if (is_elf(file->bytes, file->size))
-        return load_elf(machine, file, &boot->kernel_entry, err);
-    if (foreign)
-        return error_set(err, -ENOEXEC, "'%s' is %s, not a RISC-V kernel", file->path, foreign);
-    if (is_image(file->bytes, file->size))
-        return load_image(machine, file, &boot->kernel_entry, err);
     if (machine->config.boot.mode == FIRMWARE_BUILTIN)
         return error_set(err, -ENOEXEC,
                          "'%s' is not a RISC-V kernel: no Image, ELF or gzip header (a raw binary "
                          "needs --firmware)",
                          file->path);
-    /* Firmware hands over to whatever lies there; bare metal starts with it. */
-    boot->kernel_entry =
+    machine->boot.kernel_entry =
         machine->config.boot.mode == FIRMWARE_FILE ? PAYLOAD_ADDRESS : MACHINE_RAM_BASE;
-    return load_raw(machine, file, boot->kernel_entry, err);
+    return load_raw(machine, file, machine->boot.kernel_entry, err);
+}
+
+static int load_kernel_bytes(struct machine *machine, const struct machine_file *file,
+                             struct error *err)
+{
+    gpa_t *entry = &machine->boot.kernel_entry;
+
+    switch (image_probe(file->bytes, file->size)) {
+    case IMAGE_ELF:
+        return load_elf(machine, file, entry, err);
+    case IMAGE_LINUX:
+        return load_image(machine, file, entry, err);
+    case IMAGE_GZIP:
+        return error_set(err, -ENOEXEC, "'%s' is gzip within gzip, not a RISC-V kernel",
+                         file->path);
+    case IMAGE_FOREIGN:
+        return error_set(err, -ENOEXEC, "'%s' is %s, not a RISC-V kernel", file->path,
+                         image_foreign_name(file->bytes, file->size));
+    case IMAGE_UNKNOWN:
+        break;
+    }
+    return load_raw_kernel(machine, file, err);
 }
 
 static int load_kernel(struct machine *machine, struct error *err)
@@ -295,7 +251,7 @@ static int load_kernel(struct machine *machine, struct error *err)
 
     if (!file.path)
         return 0;
-    if (inflate_is_gzip(file.bytes, file.size)) {
+    if (image_probe(file.bytes, file.size) == IMAGE_GZIP) {
         result = inflate_gzip(&file, machine->config.memory_bytes, &inflated, &file.size, err);
         file.bytes = inflated;
     }
@@ -308,12 +264,19 @@ static int load_kernel(struct machine *machine, struct error *err)
 static int load_firmware(struct machine *machine, struct error *err)
 {
     const struct machine_file *file = &machine->config.boot.firmware;
-    const char *foreign = foreign_kernel(file->bytes, file->size);
 
-    if (is_elf(file->bytes, file->size))
+    switch (image_probe(file->bytes, file->size)) {
+    case IMAGE_ELF:
         return load_elf(machine, file, &machine->boot.entry, err);
-    if (foreign)
-        return error_set(err, -ENOEXEC, "firmware '%s' is %s", file->path, foreign);
+    case IMAGE_FOREIGN:
+        return error_set(err, -ENOEXEC, "firmware '%s' is %s", file->path,
+                         image_foreign_name(file->bytes, file->size));
+    case IMAGE_GZIP:
+        return error_set(err, -ENOEXEC, "firmware '%s' is compressed; unpack it first", file->path);
+    case IMAGE_LINUX:
+    case IMAGE_UNKNOWN:
+        break;
+    }
     machine->boot.entry = MACHINE_RAM_BASE;
     return load_raw(machine, file, MACHINE_RAM_BASE, err);
 }

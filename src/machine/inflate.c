@@ -9,11 +9,6 @@
 #define GZIP_WINDOW (16 + MAX_WBITS) /* expect a gzip header */
 #define FIRST_SIZE  (8u << 20)
 
-bool inflate_is_gzip(const uint8_t *bytes, size_t size)
-{
-    return size >= 18 && bytes[0] == 0x1f && bytes[1] == 0x8b;
-}
-
 /* Doubles the output until everything is there. */
 static int inflate_all(z_stream *stream, uint64_t most, uint8_t **bytes, size_t *size)
 {

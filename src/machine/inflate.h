@@ -4,7 +4,6 @@
 
 #include "machine/machine.h"
 
-bool inflate_is_gzip(const uint8_t *bytes, size_t size);
 /* Decompresses `file`; more than `most` bytes is an error, so that a small file
  * cannot take all memory. The caller frees *bytes. */
 MUST_CHECK int inflate_gzip(const struct machine_file *file, uint64_t most, uint8_t **bytes,
