@@ -336,6 +336,9 @@ static int parse_option(struct vm_config *config, struct words *words, struct er
     }
     if (words->seen[option] && option != OPTION_DISK && option != OPTION_LOG)
         return error_set(err, -EINVAL, "--%s is given twice", row->name);
+    if (option == OPTION_KERNEL && config->kernel)
+        return error_set(err, -EINVAL, "--kernel '%s': there is a kernel already ('%s')", value,
+                         config->kernel);
     words->seen[option] = true;
     return set_option(config, (enum vm_option)option, value, err);
 }

@@ -2,6 +2,7 @@
  * What stands behind a serial line. */
 #include "backend/stream/stream.h"
 
+#include "base/log.h"
 #include "base/text.h"
 #include "host/terminal.h"
 
@@ -31,9 +32,10 @@ struct stream {
     int out_fd;    /* -1: output is dropped */
     int listen_fd; /* unix: waits for a client */
     bool owns_fds;
-    bool owns_out;    /* of the two only out_fd */
-    bool out_is_file; /* always writable, cannot be polled */
-    bool is_raw;      /* a terminal of ours: Ctrl-] leaves */
+    bool owns_out;       /* of the two only out_fd */
+    bool out_is_file;    /* always writable, cannot be polled */
+    bool is_raw;         /* a terminal of ours: Ctrl-] leaves */
+    bool keeps_old_file; /* file: not yet emptied */
     bool watches_in;
     bool watches_out;
     char *unlink_path;
@@ -362,15 +364,33 @@ static int open_stdio(struct stream *stream, struct error *err)
     return 0;
 }
 
+/* What else is opened may still fail: until the machine is connected, a new file
+ * is removed again and an old one keeps what is in it. */
 static int open_file(struct stream *stream, const char *path, struct error *err)
 {
-    stream->out_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (stream->out_fd < 0)
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+    if (fd >= 0)
+        stream->unlink_path = strdup(path);
+    else if (errno == EEXIST)
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
         return error_set(err, -errno, "cannot open %s file '%s': %s", stream->config.what, path,
                          strerror(errno));
+    stream->out_fd = fd;
     stream->owns_fds = true;
     stream->out_is_file = true;
+    stream->keeps_old_file = true;
     return 0;
+}
+
+static void keep_file(struct stream *stream)
+{
+    stream->keeps_old_file = false;
+    if (ftruncate(stream->out_fd, 0) < 0 && errno != EINVAL) /* EINVAL: a device */
+        log_warn("stream", "cannot empty the %s file: %s", stream->config.what, strerror(errno));
+    free(stream->unlink_path);
+    stream->unlink_path = NULL;
 }
 
 static int open_pty(struct stream *stream, struct error *err)
@@ -459,6 +479,8 @@ void stream_connect(struct stream *stream, const struct stream_handler *handler)
     lock(stream);
     stream->handler = *handler;
     unlock(stream);
+    if (stream->keeps_old_file)
+        keep_file(stream);
     stream_service(stream);
 }
 
