@@ -16,6 +16,7 @@ import sys
 
 PLAN = re.compile(r"^1\.\.(\d+)", re.M)
 CASE = re.compile(r"^(not )?ok\b[^\n#]*(#\s*(?:skip|todo)\b)?", re.M | re.I)
+DIRECTIVE = re.compile(r"^(not )?ok\b.*#\s*(skip|todo)\b", re.I)
 GOOD = {"OK", "EXPECTEDFAIL"}
 OUTPUT_LINES = 60
 
@@ -68,6 +69,13 @@ def report_failure(test):
         print("\n".join(lines[-OUTPUT_LINES:]))
 
 
+def report_skipped(test):
+    """Skipped cases and known failures are not counted, but never silent."""
+    lines = [line for line in test.get("stdout", "").splitlines() if DIRECTIVE.search(line)]
+    for line in lines or ["skipped"]:
+        print(f"{test['name']}: {line}")
+
+
 def run_tests(folder, suites):
     """Builds and runs; returns the entries of the log, None when it did not get so far."""
     log = folder / "meson-logs/testlog.json"
@@ -102,7 +110,7 @@ def main():
             if count.failed:
                 report_failure(test)
             elif count.skipped:
-                print(f"skipped: {test['name']} ({count.skipped})")
+                report_skipped(test)
     if not total.passed and not total.failed:
         print("no test ran")
     print(f"{total.passed} passed, {total.failed} failed")
