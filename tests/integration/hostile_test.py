@@ -431,130 +431,121 @@ def _(folder):
 
 # ---- queues ----
 
-def queue_guest(count, seed, is_pci):
-    """Sets up queues over memory full of garbage that is nearly right, notifies,
-    resets, and again. Descriptors, ring indices and lengths are random, in and
-    around a megabyte of memory that is rewritten all the time."""
-    if is_pci:
-        setup = """
-            sb   zero, 0x14(s3)
-            li   t0, 3
-            sb   t0, 0x14(s3)
-            sw   zero, 0x08(s3)
+# Registers of the two transports, by what they are: offset and size of access.
+MMIO_QUEUES = {
+    "bases": [0x10001000, 0x10002000], "notify": 0x50, "word": "sw",
+    "status": 0x70, "offered_select": 0x14, "offered": 0x10, "wanted_select": 0x24, "wanted": 0x20,
+    "queue": 0x30, "size": 0x38, "ready": 0x44, "areas": (0x80, 0x90, 0xa0),
+}
+PCI_QUEUES = {
+    "bases": [0x40000000 + 0x10000 * slot for slot in range(1, 5)], "notify": 0x3000, "word": "sh",
+    "status": 0x14, "offered_select": 0, "offered": 4, "wanted_select": 8, "wanted": 12,
+    "queue": 0x16, "size": 0x18, "ready": 0x1c, "areas": (0x20, 0x28, 0x30),
+}
+
+
+def queue_guest(count, seed, device):
+    """Sets up a queue, notifies, resets, and again. Descriptors, rings and request
+    headers are rewritten all the time: mostly such that a request comes of them,
+    at times anything."""
+    word = device["word"]
+    status = "sb" if word == "sh" else "sw"
+    features = "".join(f"""
+            li   t0, {half}
+            sw   t0, {device["offered_select"]}(s3)
+            sw   t0, {device["wanted_select"]}(s3)
             call random
-            andi a0, a0, 0x7f
-            sw   a0, 0x0c(s3)
-            li   t0, 1
-            sw   t0, 0x08(s3)
-            call random
-            andi a0, a0, 5
-            ori  a0, a0, 1          # VIRTIO_F_VERSION_1, perhaps packed rings
-            sw   a0, 0x0c(s3)
-            li   t0, 11
-            sb   t0, 0x14(s3)
-            call random
-            andi a0, a0, 1
-            sh   a0, 0x16(s3)
-            li   t0, 16
-            sh   t0, 0x18(s3)
+            {"ori a0, a0, 1" if half else ""}
+            lwu  t0, {device["offered"]}(s3)
+            call keep_most
+            sw   a0, {device["wanted"]}(s3)
+            mv   gp, a0
+        """ for half in (0, 1))
+    areas = "".join(f"""
+            li   a1, {start}
             call place
-            sd   a0, 0x20(s3)
-            call place
-            sd   a0, 0x28(s3)
-            call place
-            sd   a0, 0x30(s3)
-            li   t0, 1
-            sh   t0, 0x1c(s3)
-            li   t0, 15
-            sb   t0, 0x14(s3)
-            li   t0, 0x3000
-            add  s7, s3, t0
-        """
-    else:
-        setup = """
-            sw   zero, 0x70(s3)
-            li   t0, 3
-            sw   t0, 0x70(s3)
-            sw   zero, 0x24(s3)
-            call random
-            andi a0, a0, 0x7f
-            sw   a0, 0x20(s3)
-            li   t0, 1
-            sw   t0, 0x24(s3)
-            call random
-            andi a0, a0, 5
-            ori  a0, a0, 1
-            sw   a0, 0x20(s3)
-            li   t0, 11
-            sw   t0, 0x70(s3)
-            sw   zero, 0x30(s3)
-            li   t0, 16
-            sw   t0, 0x38(s3)
-            call place
-            sw   a0, 0x80(s3)
+            sw   a0, {register}(s3)
             srli a0, a0, 32
-            sw   a0, 0x84(s3)
-            call place
-            sw   a0, 0x90(s3)
-            srli a0, a0, 32
-            sw   a0, 0x94(s3)
-            call place
-            sw   a0, 0xa0(s3)
-            srli a0, a0, 32
-            sw   a0, 0xa4(s3)
-            li   t0, 1
-            sw   t0, 0x44(s3)
-            li   t0, 15
-            sw   t0, 0x70(s3)
-            addi s7, s3, 0x50
-        """
-    bases = [0x40000000 + 0x10000 * slot for slot in range(1, 5)] if is_pci else \
-        [0x10001000, 0x10002000]
+            sw   a0, {register + 4}(s3)
+        """ for register, start in zip(device["areas"], (0, 0x800, 0xc00)))
     return f"""
         start:
             la   t0, handler
             csrw mtvec, t0
             li   s0, {seed * 0x2545f4914f6cdd1d % (1 << 64) | 1}
             li   s2, {count}
-            li   s5, 0x84000000     # the garbage
+            li   s5, 0x84000000     # rings; headers and data lie 64 KiB behind
             call map_bars
         next:
             call random
-            andi t0, a0, {len(bases) - 1}
+            andi t0, a0, {len(device["bases"]) - 1}
             slli t0, t0, 3
             la   t1, bases
             add  t1, t1, t0
             ld   s3, 0(t1)
-            call fill
-            {setup}
+            {status} zero, {device["status"]}(s3)
+            li   t0, 3
+            {status} t0, {device["status"]}(s3)
+            {features}
+            andi gp, gp, 4          # packed rings were negotiated
+            li   t0, 11
+            {status} t0, {device["status"]}(s3)
+            call random
+            srli t0, a0, 61
+            sltiu t0, t0, 1
+            {word} t0, {device["queue"]}(s3)
+            li   t0, 16
+            {word} t0, {device["size"]}(s3)
+            {areas}
+            li   t0, 1
+            {word} t0, {device["ready"]}(s3)
+            li   t0, 15
+            {status} t0, {device["status"]}(s3)
+            sd   zero, 0x7f8(s5)
+            li   tp, 0
             li   s6, 8
         notify:
-            sw   zero, 0(s7)
             call fill
+            li   t0, {device["notify"]}
+            add  t0, t0, s3
+            {word} zero, 0(t0)
             addi s6, s6, -1
             bnez s6, notify
             addi s2, s2, -1
             bnez s2, next
             j    pass
-        place:                  # an address in the garbage, at times anywhere
+
+        keep_most:              # a0: the offered t0 without some, seldom with others
+            srli t1, a0, 59
+            beqz t1, kept
+            li   t2, 0xffff
+            srli t1, a0, 40
+            and  t1, t1, t2
+            ori  t1, t1, 1
+            and  a0, t0, t1
+        kept: ret
+
+        place:                  # a1 behind the rings' start, seldom anywhere
             mv   s9, ra
             call random
-            srli t0, a0, 58
+            srli t0, a0, 59
             beqz t0, placed
-            li   t1, 0xff0
-            and  a0, a0, t1
-            add  a0, a0, s5
+            add  a0, s5, a1
         placed:
             mv   ra, s9
             ret
-        fill:                   # 64 descriptors and what else lies there
+
+        fill:
             mv   s9, ra
-            li   t2, 64
+            li   t2, 16
             mv   t3, s5
-        fill_next:
+            la   a3, chains
+        fill_descriptor:
             call random
-            li   t1, 0xffff0
+            li   t1, 0x3f00
             and  t4, a0, t1
+            li   t1, 0x10000
+            add  t4, t4, t1
             add  t4, t4, s5
             srli t1, a0, 59
             bnez t1, fill_address
@@ -562,24 +553,80 @@ def queue_guest(count, seed, is_pci):
         fill_address:
             sd   t4, 0(t3)
             call random
-            li   t1, 0x7ff
-            and  t4, a0, t1
+            lwu  t4, 0(a3)
             srli t1, a0, 60
             bnez t1, fill_length
             mv   t4, a0
         fill_length:
             sw   t4, 8(t3)
-            srli t4, a0, 32
-            andi t4, t4, 7
-            sh   t4, 12(t3)         # next, write, indirect
+            lwu  t4, 4(a3)
+            srli t1, a0, 32
+            andi t1, t1, 31
+            bnez t1, fill_flags
             srli t4, a0, 40
-            andi t4, t4, 31
+        fill_flags:
+            beqz gp, fill_split
+            ori  t4, t4, 0x80       # packed rings: available, and another layout
             sh   t4, 14(t3)
+            srli t4, a0, 52
+            sh   t4, 12(t3)
+            j    filled
+        fill_split:
+            sh   t4, 12(t3)
+            lwu  t4, 8(a3)
+            srli t1, a0, 48
+            andi t1, t1, 31
+            bnez t1, fill_chain
+            andi t4, a0, 15
+        fill_chain:
+            sh   t4, 14(t3)
+        filled:
+            addi a3, a3, 12
             addi t3, t3, 16
             addi t2, t2, -1
-            bnez t2, fill_next
+            bnez t2, fill_descriptor
+
+            li   t1, 0x10000        # request headers: type, and sector
+            add  t3, s5, t1
+            li   t2, 64
+        fill_header:
+            call random
+            andi t4, a0, 15
+            sw   t4, 0(t3)
+            srli t4, a0, 53
+            sd   t4, 8(t3)
+            li   t1, 0x100
+            add  t3, t3, t1
+            addi t2, t2, -1
+            bnez t2, fill_header
+
+            li   t1, 0x800          # the available ring
+            add  t3, s5, t1
+            li   t2, 16
+            addi t4, t3, 4
+        fill_ring:
+            call random
+            andi t1, a0, 15
+            srli t5, a0, 56
+            bnez t5, fill_entry
+            mv   t1, a0
+        fill_entry:
+            sh   t1, 0(t4)
+            addi t4, t4, 2
+            addi t2, t2, -1
+            bnez t2, fill_ring
+            sh   zero, 0(t3)
+            call random
+            andi t1, a0, 3
+            add  tp, tp, t1
+            srli t1, a0, 58
+            bnez t1, fill_index
+            add  tp, tp, a0
+        fill_index:
+            sh   tp, 2(t3)
             mv   ra, s9
             ret
+
         map_bars:
             li   t0, 0x30000000
             li   t1, 0x40000000
@@ -597,15 +644,22 @@ def queue_guest(count, seed, is_pci):
             bnez t2, map_next
             ret
         .align 8
-        bases: .dword {", ".join(map(str, bases))}
+        chains:                 # length, flags (next 1, write 2, indirect 4), next
+            .word 16, 1, 1,     512, 3, 2,    1, 2, 0       # a read
+            .word 16, 1, 4,     1024, 1, 5,   1, 2, 0       # a write, or a range
+            .word 16, 1, 7,     16, 1, 8,     1, 2, 0
+            .word 16, 1, 10,    4096, 3, 11,  1, 2, 0
+            .word 64, 2, 0,     100, 2, 0,    64, 0, 0      # one buffer
+            .word 48, 4, 0
+        bases: .dword {", ".join(map(str, device["bases"]))}
         """ + RANDOM + HANDLER + PASS
 
 
 @case("virtqueues over garbage, by virtio-mmio and PCI", limit_s=120)
 def _(folder):
-    for is_pci in (False, True):
+    for device in (MMIO_QUEUES, PCI_QUEUES):
         for seed in seeds():
-            run(folder, queue_guest(rounds(3000), seed, is_pci), *disks(folder))
+            run(folder, queue_guest(rounds(3000), seed, device), *disks(folder))
 
 
 # ---- memory management ----
