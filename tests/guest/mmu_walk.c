@@ -31,8 +31,8 @@ static void access_faults(const char *name, uint64_t va)
     check("tval of fetch", last_tval(), va);
 }
 
-/* All 32 combinations of V, R, W, X and U, one bit of the result each. Accessed and dirty entries only: mmu_update.c has the
- * rest. */
+/* All 32 combinations of V, R, W, X and U, one bit of the result each. Accessed
+ * and dirty entries only: mmu_update.c has the rest. */
 static void flag_matrix(unsigned level, uint64_t pa)
 {
     static const void *const probes[] = {probe_ld, probe_sd, probe_jump};

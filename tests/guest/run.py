@@ -22,12 +22,12 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 ISA = HERE.parents[1] / "src/isa"
 COMPILERS = ["riscv64-unknown-elf-gcc", "riscv64-linux-gnu-gcc"]
-FLAGS = ["-nostdlib", "-ffreestanding", "-static", "-fno-pic", "-no-pie", "-O2",
+FLAGS = ["-nostdlib", "-ffreestanding", "-static", "-fno-pic", "-no-pie", "-O2", "-I", str(HERE),
          "-march=rv64gc", "-mabi=lp64d", "-mcmodel=medany", "-Wall", "-Wextra",
          "-Wno-missing-field-initializers", "-Werror", "-fno-stack-protector",
          "-fno-tree-loop-distribute-patterns",
          "-Wl,--no-relax,--build-id=none,--no-warn-rwx-segments", "-T", str(HERE / "link.ld")]
-COMMON = ["start.S", "runtime.c", "mmu.c"]
+COMMON = ["start.S", "runtime.c", "print.c", "mmu.c"]
 QEMU = ["qemu-system-riscv64", "-M", "virt", "-m", "256M", "-nographic", "-bios", "none",
         "-cpu", "rv64,svinval=on,svnapot=on,svpbmt=on"]
 DOPPEL = ["boot", "--memory", "256M", "--cpu", "max,sv57"]
@@ -67,6 +67,10 @@ def is_fresh(target, sources):
         target.stat().st_mtime >= source.stat().st_mtime for source in sources)
 
 
+def link(compiler, elf, sources, *flags):
+    subprocess.run([compiler, *FLAGS, *flags, "-o", str(elf), *map(str, sources)], check=True)
+
+
 def build(compiler, folder, name):
     """Compiles one program; returns the path of its ELF file."""
     elf = folder / (name + ".elf")
@@ -80,18 +84,18 @@ def build(compiler, folder, name):
             with open(table, "w", encoding="ascii") as out:
                 subprocess.run([sys.executable, str(tables[0]), str(ISA)], stdout=out, check=True)
     if not is_fresh(elf, sources + shared):
-        subprocess.run([compiler, *FLAGS, "-o", str(elf), *map(str, sources)], check=True)
+        link(compiler, elf, sources)
     return elf
 
 
-def execute(command):
+def execute(command, timeout_s=TIMEOUT_S):
     """The lines a machine prints, and what went wrong with it, if anything."""
     try:
         result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False)
+                                stderr=subprocess.STDOUT, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as late:
         lines = (late.stdout or b"").decode(errors="replace").splitlines()
-        return lines, f"no end after {TIMEOUT_S} s"
+        return lines, f"no end after {timeout_s} s"
     fault = f"exit status {result.returncode}" if result.returncode else None
     return result.stdout.decode(errors="replace").splitlines(), fault
 
@@ -185,7 +189,9 @@ def main():
         options.build = options.build or pathlib.Path(folder)
         options.build.mkdir(parents=True, exist_ok=True)
         if options.update_from_qemu:
-            faults = [f for name in names for f in update(name, build(compiler, options.build, name))]
+            faults = []
+            for name in names:
+                faults += update(name, build(compiler, options.build, name))
             if not options.programs:
                 (HERE / "expected/deviations.txt").write_text("\n".join(faults) + "\n",
                                                               encoding="ascii")
