@@ -3,7 +3,7 @@
  * locks made of them; LR/SC makes progress. */
 #include "litmus.h"
 
-#define TIMES 20000
+#define TIMES 200000
 
 static volatile uint64_t word __attribute__((aligned(64)));
 static volatile uint64_t lock __attribute__((aligned(64)));
@@ -130,9 +130,9 @@ static const struct {
     {"LR/SC and AMO", mixed, TIMES},
     {"amoxor.d", xor_bits, TIMES + 1},
     {"amomaxu.d", maximum, TIMES},
-    {"spinlock", spinlock, TIMES / 4},
-    {"ticket lock", ticket_lock, TIMES / 20},
-    {"LR/SC lock", lr_sc_lock, TIMES / 4},
+    {"spinlock", spinlock, TIMES / 20},
+    {"ticket lock", ticket_lock, TIMES / 200},
+    {"LR/SC lock", lr_sc_lock, TIMES / 20},
 };
 
 static uint64_t wanted(unsigned test, uint64_t harts)
