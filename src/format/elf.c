@@ -82,18 +82,25 @@ static int check_type(unsigned type, unsigned machine, struct error *err)
 }
 
 /* One of the two header tables: entries of the size we know, inside the file. */
-static int check_table(const struct elf *elf, const char *what, uint64_t offset, unsigned count,
-                       unsigned entry_size, unsigned expected_size, struct error *err)
+struct header_table {
+    const char *what;
+    uint64_t offset;
+    unsigned count;
+    unsigned entry_size;    /* as the file says */
+    unsigned expected_size; /* as we know it */
+};
+
+static int check_table(const struct elf *elf, const struct header_table *table, struct error *err)
 {
-    if (count == 0)
+    if (table->count == 0)
         return 0;
-    if (entry_size != expected_size)
-        return error_set(err, -EINVAL, "malformed: %s headers of %u bytes instead of %u", what,
-                         entry_size, expected_size);
-    if (!is_inside(elf, offset, (uint64_t)count * entry_size))
+    if (table->entry_size != table->expected_size)
+        return error_set(err, -EINVAL, "malformed: %s headers of %u bytes instead of %u",
+                         table->what, table->entry_size, table->expected_size);
+    if (!is_inside(elf, table->offset, (uint64_t)table->count * table->entry_size))
         return error_set(err, -EINVAL,
-                         "truncated: %u %s headers from byte %llu, the file has %zu bytes", count,
-                         what, (unsigned long long)offset, elf->size);
+                         "truncated: %u %s headers from byte %llu, the file has %zu bytes",
+                         table->count, table->what, (unsigned long long)table->offset, elf->size);
     return 0;
 }
 
@@ -158,13 +165,15 @@ int elf_parse(const void *bytes, size_t size, struct elf *out, struct error *err
     if (elf.segment_count > ELF_MAX_SEGMENTS)
         return error_set(err, -EINVAL, "%u program headers; at most %d are supported",
                          elf.segment_count, ELF_MAX_SEGMENTS);
-    r = check_table(&elf, "program", elf.segments_offset, elf.segment_count, segment_size,
-                    SEGMENT_HEADER_SIZE, err);
+    struct header_table segments = {"program", elf.segments_offset, elf.segment_count, segment_size,
+                                    SEGMENT_HEADER_SIZE};
+    struct header_table sections = {"section", elf.sections_offset, elf.section_count, section_size,
+                                    SECTION_HEADER_SIZE};
+    r = check_table(&elf, &segments, err);
     if (r == 0)
         r = check_segments(&elf, err);
     if (r == 0)
-        r = check_table(&elf, "section", elf.sections_offset, elf.section_count, section_size,
-                        SECTION_HEADER_SIZE, err);
+        r = check_table(&elf, &sections, err);
     if (r < 0)
         return r;
     *out = elf;

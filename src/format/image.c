@@ -94,7 +94,7 @@ int image_parse(const uint8_t *bytes, size_t size, struct image *out, struct err
     if (image_size == 0)
         text_offset = OLD_TEXT_OFFSET;
     if (text_offset & PAGE_MASK)
-        return error_set(err, -EINVAL, "its header is broken: text offset 0x%llx",
+        return error_set(err, -EINVAL, "it has a broken header: text offset 0x%llx",
                          (unsigned long long)text_offset);
     *out = (struct image){.text_offset = text_offset, .memory_size = MAX(image_size, size)};
     return 0;

@@ -39,11 +39,11 @@ static int32_t immediate(uint32_t word, enum imm_kind kind)
         return (int32_t)((uint32_t)top << 20 | (word & 0xff000) | (word >> 20 & 1) << 11 |
                          (word >> 21 & 0x3ff) << 1);
     case IMM_SHIFT6:
-        return word >> 20 & 0x3f;
+        return (int32_t)(word >> 20 & 0x3f);
     case IMM_SHIFT5:
-        return word >> 20 & 0x1f;
+        return (int32_t)(word >> 20 & 0x1f);
     case IMM_12:
-        return word >> 20;
+        return (int32_t)(word >> 20);
     }
     return 0;
 }

@@ -28,7 +28,7 @@ struct span {
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
 static bool span_equals(struct span span, const char *name)
@@ -226,6 +226,7 @@ size_t extension_set_print(const struct extension_set *set, char *to, size_t siz
     return out.length;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written through `out` */
 size_t extension_set_print_list(const struct extension_set *set, char *to, size_t size)
 {
     struct output out = {to, size, 0};

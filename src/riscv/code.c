@@ -149,3 +149,11 @@ const struct code_op *code_decode_single(struct hart *hart, uint32_t raw, uint16
     hart->page = hart->pc & ~PAGE_MASK;
     return &code->single[0];
 }
+
+const struct code_op *code_single_breakpoint(struct hart *hart)
+{
+    hart->code->single[0] =
+        (struct code_op){.id = ID_BREAKPOINT, .offset = (uint16_t)(hart->pc & PAGE_MASK)};
+    hart->page = hart->pc & ~PAGE_MASK;
+    return &hart->code->single[0];
+}

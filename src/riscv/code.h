@@ -82,3 +82,6 @@ void code_decode_slot(struct hart *hart, struct code_page *page, unsigned offset
 /* Puts the instruction `raw` at hart->pc into cache->single, followed by an op
  * with id `after`. */
 const struct code_op *code_decode_single(struct hart *hart, uint32_t raw, uint16_t after);
+
+/* An op at hart->pc that stops for the breakpoint there. */
+const struct code_op *code_single_breakpoint(struct hart *hart);

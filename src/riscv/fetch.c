@@ -24,6 +24,15 @@ static void note_large(struct tlb_large_range *range, gva_t va, uint64_t leaf_si
     range->last = MAX(range->last, va | (leaf_size - 1));
 }
 
+/* An instruction of a page that has no slots of its own. */
+static const struct code_op *fetch_alone(struct hart *hart)
+{
+    for (unsigned i = 0; i < hart->debug.breakpoint_count; i++)
+        if (hart->debug.breakpoints[i] == hart->pc)
+            return code_single_breakpoint(hart);
+    return fetch_single(hart, ID_RESUME);
+}
+
 static const struct code_op *fetch_miss(struct hart *hart)
 {
     gva_t pc = hart->pc;
@@ -32,12 +41,12 @@ static const struct code_op *fetch_miss(struct hart *hart)
     if (!translate(hart, pc, &result))
         return NULL;
     if (!pmp_page_is_uniform(hart, result.pa))
-        return fetch_single(hart, ID_RESUME);
+        return fetch_alone(hart);
     struct code_page *page = code_page_get(hart, result.pa & ~PAGE_MASK);
     if (!page) {
         /* RAM whose page is shared with a device register can still be run. */
         if (space_ram(hart->config.space, result.pa, 2))
-            return fetch_single(hart, ID_RESUME);
+            return fetch_alone(hart);
         hart_exception(hart, CAUSE_FETCH_ACCESS, pc);
         return NULL;
     }

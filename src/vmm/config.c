@@ -360,20 +360,19 @@ static int parse_positional(struct vm_config *config, const char *word, struct e
 /* Words behind "--" go to the kernel's command line. */
 static int parse_rest(struct vm_config *config, const struct words *words, struct error *err)
 {
-    static char joined[1024]; /* lives as long as the configuration: one per process */
     size_t length = 0;
 
     for (int i = words->at + 1; i < words->argc; i++) {
-        int added = snprintf(joined + length, sizeof(joined) - length, "%s%s", length ? " " : "",
-                             words->argv[i]);
+        int added = snprintf(config->rest + length, sizeof(config->rest) - length, "%s%s",
+                             length ? " " : "", words->argv[i]);
         length += (size_t)added;
-        if (length >= sizeof(joined))
+        if (length >= sizeof(config->rest))
             return error_set(err, -EINVAL, "the arguments behind -- are too long");
     }
     if (config->append && length)
         return error_set(err, -EINVAL, "give either --append or arguments behind --");
     if (length)
-        config->append = joined;
+        config->append = config->rest;
     return 0;
 }
 

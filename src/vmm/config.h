@@ -28,6 +28,7 @@ struct vm_config {
     const char *kernel;
     const char *initrd;
     const char *append;
+    char rest[1024]; /* what --append points at when words stood behind "--" */
     const char *dtb;
     const char *firmware; /* NULL: chosen by the kernel */
     unsigned cpus;
