@@ -397,12 +397,14 @@ static void start_harts(void)
 
 static void restart_harts(unsigned hart)
 {
-    static volatile uint64_t stops;
+    static volatile bool has_stopped[HARTS];
 
     if (hart != 0) {
         /* The first time round each stops and comes back by supervisor_start. */
-        if (amo_add(&stops, 1) < HARTS - 1)
+        if (!has_stopped[hart]) {
+            has_stopped[hart] = true;
             sbi(SBI_HSM, 1, 0, 0, 0, 0);
+        }
         return;
     }
     for (uint64_t i = 1; i < HARTS; i++) {
