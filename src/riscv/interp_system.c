@@ -2,6 +2,7 @@
  * Instructions that trap, touch CSRs or translation, wait, or act on the caches:
  * Zicsr, Zifencei, Zawrs, Zicbom, Zicboz, Svinval and the privileged ones. */
 #include "base/endian.h"
+#include "mem/space.h"
 #include "riscv/interp_internal.h"
 
 static uint32_t raw_of(const struct hart *hart, const struct code_op *op)
@@ -212,6 +213,12 @@ static bool envcfg_allows(const struct hart *hart, uint64_t bits)
     return hart->privilege > PRIV_U || (hart->senvcfg & bits);
 }
 
+static bool is_there(const struct hart *hart, gpa_t pa)
+{
+    return space_ram(hart->config.space, pa, CBO_BLOCK_SIZE) ||
+           space_find_mmio(hart->config.space, pa);
+}
+
 /* Memory is coherent, so cleaning, flushing and invalidating do nothing but
  * check the access: any permission will do, and the fault is a store's. False:
  * the exception was taken. */
@@ -221,8 +228,11 @@ static bool check_block(struct hart *hart, uint64_t address)
     struct mmu_result result;
 
     if (mmu_translate(hart, va, CBO_BLOCK_SIZE, ACCESS_LOAD, hart->data_index, &result) ||
-        mmu_translate(hart, va, CBO_BLOCK_SIZE, ACCESS_STORE, hart->data_index, &result))
-        return true;
+        mmu_translate(hart, va, CBO_BLOCK_SIZE, ACCESS_STORE, hart->data_index, &result)) {
+        if (is_there(hart, result.pa))
+            return true;
+        result.cause = CAUSE_STORE_ACCESS;
+    }
     hart_exception(hart, result.cause, address);
     return false;
 }

@@ -53,9 +53,7 @@ PROGRAMS = {
 # QEMU cannot run these; all their lines are checks.
 WITHOUT_QEMU = {"memory_end"}
 # Faults of doppel that are known: reported as TODO until they are repaired.
-KNOWN = {
-    "cbo where nothing is": "cbo.clean, flush and inval do not look whether memory is there",
-}
+KNOWN = {}
 
 
 def find_compiler():
