@@ -19,7 +19,9 @@
 #include <unistd.h>
 
 #define MAX_CSRS         512
-#define SEND_PATIENCE_MS 5000
+/* A debugger asks one thing at a time, so that its buffers hold our answer; the
+ * loop, and with it the console and signals, must not wait long for others. */
+#define SEND_PATIENCE_MS 500
 
 struct debugger {
     struct machine *machine;
@@ -360,6 +362,15 @@ static void on_client(void *owner, unsigned events)
     gdb_server_receive(&debugger->server, bytes, (size_t)count);
 }
 
+/* A new client may be seen before the end of the one it follows. */
+static void drop_client_that_left(struct debugger *debugger)
+{
+    struct pollfd p = {.fd = debugger->client_fd, .events = POLLRDHUP};
+
+    if (debugger->client_fd >= 0 && poll(&p, 1, 0) == 1)
+        drop_client(debugger);
+}
+
 static void on_connect(void *owner, unsigned events)
 {
     struct debugger *debugger = owner;
@@ -369,6 +380,7 @@ static void on_connect(void *owner, unsigned events)
     (void)events;
     if (fd < 0)
         return;
+    drop_client_that_left(debugger);
     if (debugger->client_fd >= 0 ||
         loop_add(debugger->loop, fd, LOOP_READ, on_client, debugger) < 0) {
         close(fd);

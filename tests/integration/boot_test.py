@@ -471,6 +471,20 @@ def _(folder):
     check(not path.exists(), "the socket was left behind")
 
 
+@case("--serial unix: a user right behind another one is not refused")
+def _(folder):
+    path = folder / "serial"
+    machine = Doppel(write_guest(folder, ECHO), "--serial", f"unix:{path}", terminal=False)
+    tap.wait_until(path.exists, 10, "the socket")
+    for _ in range(200):
+        with socket.socket(socket.AF_UNIX) as user:
+            user.settimeout(10)
+            user.connect(str(path))
+            user.sendall(b"y")
+            receive_until(user, b"[y]")
+    machine.terminate()
+
+
 @case("Ctrl-] leaves with status 0, and what was printed is there")
 def _(folder):
     machine = Doppel(write_guest(folder, ECHO))

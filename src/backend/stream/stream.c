@@ -317,6 +317,17 @@ static void close_client(struct stream *stream)
     drop_from_ring(stream, 0);
 }
 
+/* A new user may be seen before the end of the one it follows. */
+static void close_client_that_left(struct stream *stream)
+{
+    struct pollfd p = {.fd = stream->in_fd, .events = 0};
+
+    if (stream->in_fd < 0 || poll(&p, 1, 0) != 1)
+        return;
+    read_input(stream); /* its last words */
+    close_client(stream);
+}
+
 static void on_connect(void *owner, unsigned events)
 {
     struct stream *stream = owner;
@@ -325,6 +336,7 @@ static void on_connect(void *owner, unsigned events)
     (void)events;
     if (fd < 0)
         return;
+    close_client_that_left(stream);
     if (stream->in_fd >= 0) { /* busy */
         close(fd);
         return;
