@@ -4,16 +4,14 @@
 #include "host/clock.h"
 #include "machine/machine_internal.h"
 
-/* Virtual time runs as on a 100 MIPS hart. */
-#define INSTRUCTIONS_PER_TICK 10
 /* 2025-01-01, where the real-time clock of a virtual-time machine starts. */
-#define VIRTUAL_EPOCH_NS      (UINT64_C(1735689600) * 1000000000u)
+#define VIRTUAL_EPOCH_NS (UINT64_C(1735689600) * 1000000000u)
 
 static uint64_t virtual_ticks(const struct machine *machine)
 {
     const struct hart *hart = machine->harts[0].hart;
 
-    return (hart->icount + hart->traps) / INSTRUCTIONS_PER_TICK + machine->clock.skew_ticks;
+    return (hart->icount + hart->traps) / VIRTUAL_INSTRUCTIONS_PER_TICK + machine->clock.skew_ticks;
 }
 
 uint64_t machine_ticks(const struct machine *machine)

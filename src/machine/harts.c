@@ -159,7 +159,8 @@ static void set_stop(struct hart_thread *thread)
 
     if (deadline <= now)
         hart->stop_at = hart->icount + 1;
-    else if (__builtin_mul_overflow(deadline - now, UINT64_C(10), &instructions))
+    else if (__builtin_mul_overflow(deadline - now, (uint64_t)VIRTUAL_INSTRUCTIONS_PER_TICK,
+                                    &instructions))
         hart->stop_at = UINT64_MAX;
     else
         hart->stop_at = hart->icount + instructions;

@@ -23,9 +23,11 @@
 
 #include <stdatomic.h>
 
-#define MACHINE_MAX_DEVICES 96
-#define MACHINE_MAX_EVENTS  8
-#define MAX_SYMBOL_NAMES    4
+#define MACHINE_MAX_DEVICES           96
+#define MACHINE_MAX_EVENTS            8
+#define MAX_SYMBOL_NAMES              4
+/* Virtual time runs as on a 100 MIPS hart. */
+#define VIRTUAL_INSTRUCTIONS_PER_TICK 10
 
 /* SBI HSM states (SBI 2.0, table "HSM Hart States"). */
 enum hart_power {

@@ -5,14 +5,6 @@
 #include "mem/space.h"
 #include "riscv/hart.h"
 
-static void note_large(struct tlb_large_range *range, gva_t va, uint64_t leaf_size)
-{
-    if (leaf_size <= PAGE_SIZE)
-        return;
-    range->first = MIN(range->first, va & ~(leaf_size - 1));
-    range->last = MAX(range->last, va | (leaf_size - 1));
-}
-
 static bool is_watched_page(const struct hart *hart, gva_t va)
 {
     for (unsigned i = 0; i < hart->debug.watchpoint_count; i++) {
@@ -49,7 +41,7 @@ static void fill(struct hart *hart, gva_t va, enum access access, const struct m
     gva_t page = va & ~PAGE_MASK;
     uintptr_t addend = (uintptr_t)host - va;
 
-    note_large(&hart->large[hart->data_index], va, result->leaf_size);
+    tlb_note_large(&hart->large[hart->data_index], va, result->leaf_size);
     bool same = entry->load_tag == page && entry->addend == addend;
     entry->addend = addend;
     entry->load_tag = page;

@@ -16,14 +16,6 @@ static bool translate(struct hart *hart, gva_t va, struct mmu_result *result)
     return false;
 }
 
-static void note_large(struct tlb_large_range *range, gva_t va, uint64_t leaf_size)
-{
-    if (leaf_size <= PAGE_SIZE)
-        return;
-    range->first = MIN(range->first, va & ~(leaf_size - 1));
-    range->last = MAX(range->last, va | (leaf_size - 1));
-}
-
 /* An instruction of a page that has no slots of its own. */
 static const struct code_op *fetch_alone(struct hart *hart)
 {
@@ -52,7 +44,7 @@ static const struct code_op *fetch_miss(struct hart *hart)
     }
     hart->fetch_tlb[(pc >> PAGE_SHIFT) % FETCH_TLB_SIZE] =
         (struct fetch_entry){.tag = pc & ~PAGE_MASK, .page = page};
-    note_large(&hart->fetch_large[hart->privilege], pc, result.leaf_size);
+    tlb_note_large(&hart->fetch_large[hart->privilege], pc, result.leaf_size);
     hart->page = pc & ~PAGE_MASK;
     return &page->ops[(pc & PAGE_MASK) / 2];
 }

@@ -311,6 +311,8 @@ void pmp_update(struct hart *hart);
 void tlb_flush(struct hart *hart);
 void tlb_flush_page(struct hart *hart, gva_t va);
 void tlb_flush_fetch(struct hart *hart);
+/* A leaf of `leaf_size` bytes was used at `va`: fences must find all of it. */
+void tlb_note_large(struct tlb_large_range *range, gva_t va, uint64_t leaf_size);
 
 /* ---- debugging ---- */
 

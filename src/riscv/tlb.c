@@ -37,6 +37,14 @@ void tlb_flush(struct hart *hart)
     tlb_flush_fetch(hart);
 }
 
+void tlb_note_large(struct tlb_large_range *range, gva_t va, uint64_t leaf_size)
+{
+    if (leaf_size <= PAGE_SIZE)
+        return;
+    range->first = MIN(range->first, va & ~(leaf_size - 1));
+    range->last = MAX(range->last, va | (leaf_size - 1));
+}
+
 static bool in_range(const struct tlb_large_range *range, gva_t va)
 {
     return range->first <= va && va <= range->last;
