@@ -1,46 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fuzz target: timer registers under a moving clock. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "dev/timer/aclint.h"
+#include "fuzz/input.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *at;
-    const uint8_t *end;
-};
-
-/* The next `size` bytes, little-endian; zeroes behind the end. */
-static uint64_t take(struct input *in, unsigned size)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < size && in->at < in->end; i++)
-        value |= (uint64_t)*in->at++ << (8 * i);
-    return value;
-}
-
-/* Saves, spoils some bytes of what was saved, and loads them again. The model
- * zeroes a refused object before it goes on, as nobody may use it as it is. */
-static void reload(struct input *in, const struct device_ops *ops, void *object, size_t size,
-                   const void *fresh)
-{
-    static uint8_t bytes[1 << 16];
-    struct writer w = {bytes, sizeof(bytes), 0};
-    struct error err = {0};
-
-    state_save(ops->state, object, &w);
-    for (unsigned flips = (unsigned)take(in, 1) % 4; flips; flips--)
-        bytes[take(in, 2) % w.length] = (uint8_t)take(in, 1);
-    struct reader r = reader_make(bytes, w.length);
-    if (state_load(ops->state, object, &r, &err) < 0 ||
-        (ops->loaded && ops->loaded(object, &err) < 0)) {
-        memcpy(object, fresh, size);
-        ops->reset(object);
-    }
-}
+#include <stdlib.h>
 
 #define HARTS 5
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fuzz target: every device on one bus: (address, width, value), memory from the input. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/endian.h"
 #include "dev/irq/plic.h"
 #include "dev/rtc/goldfish.h"
@@ -15,23 +12,10 @@
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/pci.h"
 #include "dev/virtio/rng.h"
+#include "fuzz/input.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *at;
-    const uint8_t *end;
-};
-
-/* The next `size` bytes, little-endian; zeroes behind the end. */
-static uint64_t take(struct input *in, unsigned size)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < size && in->at < in->end; i++)
-        value |= (uint64_t)*in->at++ << (8 * i);
-    return value;
-}
+#include <stdlib.h>
+#include <string.h>
 
 #define RAM_SIZE 0x10000u
 #define HARTS    2
