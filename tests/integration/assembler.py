@@ -133,7 +133,8 @@ class Program:
                 else:
                     code += self.encode(name, operands)
             except (ValueError, KeyError, IndexError) as error:
-                raise ValueError(f"line {number}: {name} {', '.join(operands)}: {error!r}") from None
+                text = f"{name} {', '.join(operands)}"
+                raise ValueError(f"line {number}: {text}: {error!r}") from None
         return bytes(code)
 
     def value(self, word):

@@ -122,9 +122,9 @@ def _(folder):
     power_off(machine)
 
 
-@case("64 MiB of memory are enough for the kernel without an initramfs", limit_s=120, long=True)
+@case("96 MiB of memory are enough for the kernel to look for its root", limit_s=120, long=True)
 def _(folder):
-    machine = Doppel("--kernel", guests.kernel(), "--memory", "64M", "--append", "panic=-1",
+    machine = Doppel("--kernel", guests.kernel(), "--memory", "96M", "--append", "panic=-1",
                      "--no-reboot")
     machine.expect("Kernel panic", BOOT_S)
     machine.check_exit(0)
@@ -171,7 +171,8 @@ def _(folder):
     machine.run(f"echo from the guest | dd of={name['disk0']} bs=512 seek=9 conv=notrunc,fsync")
     machine.run(f"echo from the guest | dd of={name['disk3']} bs=512 seek=9 conv=notrunc,fsync")
     machine.run(f"echo from the guest | dd of={name['disk2']} bs=512 seek=9 conv=notrunc,fsync")
-    check_in("from the guest", machine.run(f"dd if={name['disk2']} bs=512 skip=9 count=1"), "snapshot")
+    check_in("from the guest", machine.run(f"dd if={name['disk2']} bs=512 skip=9 count=1"),
+             "snapshot")
     check_in("as it was", machine.run(f"dd if={name['disk0']} bs=512 count=1"), "disk")
     check_equal(machine.run(f"cat /sys/block/{name['disk1'][5:]}/ro").strip(), "1", "read-only")
     machine.run(f"! echo x 2>/dev/null >{name['disk1']}")
@@ -401,7 +402,11 @@ def _(folder):
 
 @case("--signature to a device writes to it and leaves it a device")
 def _(folder):
-    guest = write_guest(folder, HELLO + "\n.align 8\nbegin_signature: .word 1\nend_signature: .word 2")
+    guest = write_guest(folder, HELLO + """
+        .align 8
+        begin_signature: .word 1
+        end_signature: .word 2
+        """)
     device = folder / "sink"
     os.mkfifo(device)
     reader = os.open(device, os.O_RDONLY | os.O_NONBLOCK)

@@ -225,7 +225,8 @@ def interrupt_gdb(guest, commands, after_s=1.0, rounds=2):
     words = [word for word in guest.words() if word != "-batch"]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, cwd=guest.folder, start_new_session=True)
-    tap.at_end(lambda: (process.kill(), process.wait(), process.stdin.close(), process.stdout.close()))
+    tap.at_end(lambda: (process.kill(), process.wait(), process.stdin.close(),
+                        process.stdout.close()))
     os.set_blocking(process.stdout.fileno(), False)
     text = bytearray()
 

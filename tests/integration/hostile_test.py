@@ -86,7 +86,8 @@ def start(folder, text, *arguments, name="guest.elf"):
 
 def check_resources(machine, before):
     memory, descriptors, threads = machine.memory(), machine.descriptors(), machine.threads()
-    check(memory <= OWN_BYTES + GUEST_BYTES, f"{memory / MIB:.0f} MiB of memory")
+    check(memory <= OWN_BYTES + GUEST_BYTES or tap.is_sanitized(),
+          f"{memory / MIB:.0f} MiB of memory")
     check_equal((descriptors, threads), before, "descriptors and threads")
 
 
@@ -109,7 +110,8 @@ def watch(folder, text, *arguments, duration=None):
     before = settle(machine)
     end = time.monotonic() + (duration or seconds())
     while time.monotonic() < end:
-        check(machine.is_alive(), f"ended with {machine.process.returncode}: {machine.errors()[-500:]}")
+        check(machine.is_alive(),
+              f"ended with {machine.process.returncode}: {machine.errors()[-500:]}")
         check_resources(machine, before)
         machine.read(0.05)
     machine.terminate()
@@ -120,7 +122,7 @@ def run(folder, text, *arguments, limit_s=60, statuses=(0,)):
     """A guest that comes to its end, which proves that it got on."""
     machine = start(folder, text, *arguments)
     before = None
-    end = time.monotonic() + limit_s * (20 if tap.options.long else 1)
+    end = time.monotonic() + limit_s * tap.slowness * (20 if tap.options.long else 1)
     while machine.is_alive():
         check(time.monotonic() < end, "the guest does not get on")
         try:
@@ -145,8 +147,8 @@ def ends_within(machine, limit_s):
 # ---- where code should not be ----
 
 NOWHERE = [0, 2, 0x100, 0x1000, 0x100000, 0x101000, 0x2000000, 0xc000000, 0x10000000, 0x10001000,
-           0x30000000, 0x40000000, 0x7ffffffe, 0x80000000 + GUEST_BYTES, 0x80000000 + GUEST_BYTES - 2,
-           0x400000000, 1 << 38, 1 << 47, 1 << 56, 1 << 62, 0x8000000000000000, 0xffffffff80000000,
+           0x30000000, 0x40000000, 0x7ffffffe, 0x80000000 + GUEST_BYTES,
+           0x80000000 + GUEST_BYTES - 2, 0x400000000, 1 << 38, 1 << 47, 1 << 56, 1 << 62, 0x8000000000000000, 0xffffffff80000000,
            0xfffffffffffffffe, 0x7fffffffffffffff, 0x80000001]
 
 
@@ -261,10 +263,10 @@ ACCESSES = {1: ("lbu a2, 0(a1)", "sb a0, 0(a1)"), 2: ("lhu a2, 0(a1)", "sh a0, 0
             4: ("lwu a2, 0(a1)", "sw a0, 0(a1)"), 8: ("ld a2, 0(a1)", "sd a0, 0(a1)")}
 
 
-def device_guest(region_list, count, seed, reach=None):
+def device_guest(region_list, count, seed):
     """Random accesses of all sizes, aligned and not; most go to where registers
     are, the first pages of a region. Every BAR the host bridge shows is mapped."""
-    table = "\n".join(f".dword {base}, {min(size, reach or size) - 1}" for base, size in region_list)
+    table = "\n".join(f".dword {base}, {size - 1}" for base, size in region_list)
     bodies = "".join(f"""
         do_{size}:
             andi t0, s0, 1024
@@ -375,7 +377,7 @@ def _(folder):
         run(folder, device_guest([where], rounds(100000), 7), *disks(folder))
 
 
-@case("the registers of PCI functions: configuration space, BARs and what lies in them", limit_s=120)
+@case("the registers of PCI functions: configuration space and what lies in BARs", limit_s=120)
 def _(folder):
     bars = [(0x40000000 + 0x10000 * slot + area, 0x40) for slot in range(6)
             for area in (0, 0x1000, 0x2000, 0x3000)]
@@ -947,7 +949,7 @@ def _(folder):
         for _ in range(3):
             time.sleep(seconds() / 2)
             check_resources(machine, before)
-            check(machine.memory() < 16 * MIB, f"{machine.memory()} bytes")
+            check(machine.memory() < 16 * MIB or tap.is_sanitized(), f"{machine.memory()} bytes")
         machine.terminate()
 
 

@@ -81,7 +81,7 @@ class Doppel:
     def expect(self, pattern, limit_s=EXPECT_S):
         """Waits until the regular expression matches what was not yet taken."""
         regex = re.compile(pattern if isinstance(pattern, bytes) else pattern.encode(), re.S)
-        end = time.monotonic() + limit_s
+        end = time.monotonic() + limit_s * tap.slowness
         while True:
             match = regex.search(self.output, self.taken)
             if match:
@@ -154,7 +154,7 @@ class Doppel:
 
     def wait(self, limit_s=EXIT_S):
         """The exit status (128 + n for signal n); takes all output meanwhile."""
-        end = time.monotonic() + limit_s
+        end = time.monotonic() + limit_s * tap.slowness
         while self.process.poll() is None:
             tap.check(time.monotonic() < end, f"did not end within {limit_s} s; last output: "
                       f"{bytes(self.output[-600:])!r}; errors: {self.errors()!r}")
@@ -178,7 +178,7 @@ class Doppel:
         self.kill(number)
         self.check_exit(128 + number, limit_s=max(limit_s, 10))
         took = time.monotonic() - start
-        tap.check(took <= limit_s, f"took {took:.2f} s to obey signal {number}")
+        tap.check(took <= limit_s * tap.slowness, f"took {took:.2f} s to obey signal {number}")
 
     def end(self):
         if self.process.poll() is None:

@@ -9,6 +9,7 @@ Skip, and is interrupted when its time is over; whatever it registered by
 at_end() is undone afterwards.
 """
 import argparse
+import functools
 import pathlib
 import re
 import shutil
@@ -32,6 +33,8 @@ class Overdue(Exception):
 cases = []
 undo = []
 options = argparse.Namespace(doppel=None, long=False, only="")
+slowness = 1  # what limits of time are multiplied by
+SANITIZED_SLOWNESS = 8
 
 
 def case(sentence, limit_s=LIMIT_S, long=False):
@@ -69,7 +72,7 @@ def check_in(part, whole, what):
 
 def wait_until(condition, limit_s, what):
     """Polls; returns what `condition` returned once it is true."""
-    end = time.monotonic() + limit_s
+    end = time.monotonic() + limit_s * slowness
     while True:
         result = condition()
         if result:
@@ -93,10 +96,16 @@ def comment(text):
         print(f"# {line}", flush=True)
 
 
+@functools.lru_cache(None)
+def is_sanitized():
+    """Built with AddressSanitizer: several times slower, and larger."""
+    return b"__asan_init" in options.doppel.read_bytes()
+
+
 def run_case(function, limit_s):
     """Returns what stands before and behind the name of the case."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="doppel-test-"))
-    signal.alarm(limit_s)
+    signal.alarm(limit_s * slowness)
     try:
         function(folder)
         return "ok", ""
@@ -121,6 +130,8 @@ def main(description):
     parser.add_argument("--only", default="", metavar="REGEX", help="cases whose name matches")
     parser.parse_args(namespace=options)
     options.doppel = options.doppel.resolve()
+    global slowness  # pylint: disable=global-statement
+    slowness = SANITIZED_SLOWNESS if is_sanitized() else 1
     signal.signal(signal.SIGALRM, on_alarm)
 
     chosen = [(name, function, limit_s) for name, function, limit_s, long in cases

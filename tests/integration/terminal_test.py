@@ -170,7 +170,8 @@ def _(folder):
 def _(folder):
     guest = write_guest(folder, ECHO)
     for words in (["--cpus", "0", guest], [folder / "missing"],
-                  ["--gdb", "tcp:nowhere", guest], ["--serial", "stdio", "--console", "stdio", guest],
+                  ["--gdb", "tcp:nowhere", guest],
+                  ["--serial", "stdio", "--console", "stdio", guest],
                   ["--disk", folder / "missing", guest]):
         machine = Doppel(*words)
         machine.check_exit(2)
@@ -239,7 +240,7 @@ def _(folder):
     typed = b"abcdefghijklmnopqrstuvwxy" * 2000
     sender = threading.Thread(target=feed, args=(machine.fd, typed))
     sender.start()
-    tap.wait_until(lambda: machine.read(0.01) and len(machine.output) >= len(typed) + 1, 60, "the echo")
+    tap.wait_until(lambda: machine.read(0.01) and len(machine.output) > len(typed), 60, "the echo")
     sender.join()
     check_equal(bytes(machine.output[1:]), bytes(byte + 1 for byte in typed), "echo")
     machine.send("\x1d")
@@ -305,7 +306,8 @@ def _(folder):
     machine.process.stdin.write(typed)
     machine.process.stdin.close()
     machine.process.stdin = None
-    tap.wait_until(lambda: machine.read(0.01) and len(machine.output) >= len(wanted), 20, "the echo")
+    tap.wait_until(lambda: machine.read(0.01) and len(machine.output) >= len(wanted), 20,
+                   "the echo")
     check_equal(bytes(machine.output), wanted, "echo of a pipe")
     machine.terminate()
     with open(folder / "typed", "rb") as file:
@@ -333,7 +335,8 @@ def _(folder):
     guest = line_guest(folder, 200000)
     result = subprocess.run(["bash", "-c", 'set -o pipefail; "$0" boot "$1" | head -n 3; '
                              'echo status $?', str(tap.options.doppel), str(guest)],
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=40, check=False)
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=40,
+                            check=False)
     check_equal(result.stdout, b"%016x\n%016x\n%016x\nstatus 0\n" % (0, 1, 2), "output")
 
 
@@ -366,7 +369,8 @@ def slow_reader(machine, count):
     before = machine.memory()
     cpu = machine.cpu_seconds()
     time.sleep(2)
-    check(machine.memory() < before + 2 * MIB, f"{before} became {machine.memory()} bytes")
+    check(machine.memory() < before + 2 * MIB or tap.is_sanitized(),
+          f"{before} became {machine.memory()} bytes")
     check(machine.is_alive(), "it ended without its reader")
     tap.comment(f"{machine.cpu_seconds() - cpu:.1f} s of CPU while nobody read")
     machine.check_exit(0, 60)
@@ -422,7 +426,7 @@ def _(folder):
     with socket.socket(socket.AF_UNIX) as user:
         user.connect(str(path))
         time.sleep(1)
-        check(machine.memory() < 64 * MIB, "memory")
+        check(machine.memory() < 64 * MIB or tap.is_sanitized(), "memory")
     with socket.socket(socket.AF_UNIX) as user:
         user.settimeout(10)
         user.connect(str(path))
