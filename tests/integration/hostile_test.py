@@ -148,7 +148,8 @@ def ends_within(machine, limit_s):
 
 NOWHERE = [0, 2, 0x100, 0x1000, 0x100000, 0x101000, 0x2000000, 0xc000000, 0x10000000, 0x10001000,
            0x30000000, 0x40000000, 0x7ffffffe, 0x80000000 + GUEST_BYTES,
-           0x80000000 + GUEST_BYTES - 2, 0x400000000, 1 << 38, 1 << 47, 1 << 56, 1 << 62, 0x8000000000000000, 0xffffffff80000000,
+           0x80000000 + GUEST_BYTES - 2, 0x400000000, 1 << 38, 1 << 47, 1 << 56, 1 << 62,
+           0x8000000000000000, 0xffffffff80000000,
            0xfffffffffffffffe, 0x7fffffffffffffff, 0x80000001]
 
 
