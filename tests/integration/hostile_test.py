@@ -22,12 +22,12 @@ BOARD = pathlib.Path(__file__).resolve().parents[2] / "src/machine/board.h"
 
 def seconds():
     """How long a guest that never ends is watched."""
-    return 20.0 if tap.options.long else 0.7
+    return 10.0 if tap.options.long else 0.7
 
 
 def rounds(count):
     """Of a guest that counts."""
-    return 20 * count if tap.options.long else count
+    return 5 * count if tap.options.long else count
 
 
 def seeds():
@@ -122,7 +122,7 @@ def run(folder, text, *arguments, limit_s=60, statuses=(0,)):
     """A guest that comes to its end, which proves that it got on."""
     machine = start(folder, text, *arguments)
     before = None
-    end = time.monotonic() + limit_s * tap.slowness * (20 if tap.options.long else 1)
+    end = time.monotonic() + limit_s * tap.slowness * (10 if tap.options.long else 1)
     while machine.is_alive():
         check(time.monotonic() < end, "the guest does not get on")
         try:
@@ -825,7 +825,7 @@ def _(folder):
     # Each 64 bytes of 64 MiB get a "ret" and are called, twice over.
     run(folder, f"""
         start:
-            li   s2, {2 if not tap.options.long else 40}
+            li   s2, {20 if tap.options.long else 2}
         again:
             li   s3, 0x81000000
             li   s4, 0x85000000

@@ -35,6 +35,7 @@ undo = []
 options = argparse.Namespace(doppel=None, long=False, only="")
 slowness = 1  # what limits of time are multiplied by
 SANITIZED_SLOWNESS = 8
+LONG_FACTOR = 10  # for the time of a case when --long is given
 
 
 def case(sentence, limit_s=LIMIT_S, long=False):
@@ -105,7 +106,7 @@ def is_sanitized():
 def run_case(function, limit_s):
     """Returns what stands before and behind the name of the case."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="doppel-test-"))
-    signal.alarm(limit_s * slowness)
+    signal.alarm(limit_s * slowness * (LONG_FACTOR if options.long else 1))
     try:
         function(folder)
         return "ok", ""
