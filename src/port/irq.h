@@ -5,7 +5,7 @@
 #include "base/types.h"
 
 /* Level-triggered: the device says what the level is now, as often as it likes.
- * Called with the device lock held. A zeroed line is connected to nothing. */
+ * A level that rises and falls at once is a pulse, and interrupts once. Called with the device lock held. A zeroed line is connected to nothing. */
 struct irq_line {
     void (*set)(void *owner, unsigned number, bool level);
     void *owner;

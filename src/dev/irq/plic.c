@@ -7,9 +7,13 @@
  *
  * A source's gateway:
  *
- *     idle --wire high (forward)--> pending --plic_claim--> claimed
- *      ^                                                       |
- *      +-------- complete; forwards again while wire high -----+  */
+ *     idle --wire high (forward)--> pending --claim--> claimed
+ *      ^                                                  |
+ *      +-- complete; forwards again if the wire is high --+
+ *          or rose since the claim
+ *
+ * So a level makes interrupts for as long as it is high, and a pulse makes one,
+ * also when it comes while the last one is in work (ADR 0018). */
 #include "dev/irq/plic.h"
 
 #include "base/assert.h"
@@ -44,12 +48,19 @@ static void assign(uint64_t *map, unsigned source, bool value)
         map[source / 64] &= ~bit;
 }
 
+/* What may be claimed: a source that is in work already has to be completed
+ * first. */
+static uint64_t claimable(const struct plic *plic, unsigned word)
+{
+    return plic->pending[word] & ~plic->claimed[word];
+}
+
 static void update_context(struct plic *plic, unsigned context)
 {
     const uint64_t *enable = plic->enable[context];
     const uint64_t *above = plic->above[plic->threshold[context]];
-    bool level = ((plic->pending[0] & enable[0] & above[0]) |
-                  (plic->pending[1] & enable[1] & above[1])) != 0;
+    bool level = ((claimable(plic, 0) & enable[0] & above[0]) |
+                  (claimable(plic, 1) & enable[1] & above[1])) != 0;
 
     if (level == plic->output[context])
         return;
@@ -63,15 +74,22 @@ static void update_all(struct plic *plic)
         update_context(plic, context);
 }
 
-/* The gateway: hands a high wire on unless the source is already in work. */
-static void forward(struct plic *plic, unsigned source)
+static void update_contexts_of(struct plic *plic, unsigned source)
 {
-    if (!test(plic->level, source) || test(plic->claimed, source) || test(plic->pending, source))
-        return;
-    assign(plic->pending, source, true);
     for (unsigned context = 0; context < plic->config.context_count; context++)
         if (test(plic->enable[context], source))
             update_context(plic, context);
+}
+
+/* The gateway: a rise is remembered whatever state the source is in, and a level
+ * that stays high counts as soon as the source is not in work. */
+static void forward(struct plic *plic, unsigned source, bool rose)
+{
+    if (!test(plic->level, source) || test(plic->pending, source) ||
+        (!rose && test(plic->claimed, source)))
+        return;
+    assign(plic->pending, source, true);
+    update_contexts_of(plic, source);
 }
 
 void plic_set_source(void *object, unsigned source, bool level)
@@ -80,8 +98,9 @@ void plic_set_source(void *object, unsigned source, bool level)
 
     if (source == 0 || source > plic->config.source_count)
         return;
+    bool rose = level && !test(plic->level, source);
     assign(plic->level, source, level);
-    forward(plic, source);
+    forward(plic, source, rose);
 }
 
 /* The threshold has no say in a claim (section 9). Ties go to the lowest
@@ -91,7 +110,7 @@ static unsigned claim(struct plic *plic, unsigned context)
     for (unsigned p = PLIC_PRIORITIES - 1; p > 0; p--) {
         for (unsigned word = 0; word < PLIC_WORDS; word++) {
             uint64_t found =
-                plic->pending[word] & plic->enable[context][word] & plic->with_priority[p][word];
+                claimable(plic, word) & plic->enable[context][word] & plic->with_priority[p][word];
             if (!found)
                 continue;
             unsigned source = word * 64 + (unsigned)__builtin_ctzll(found);
@@ -111,7 +130,8 @@ static void complete(struct plic *plic, unsigned context, uint64_t source)
         !test(plic->enable[context], (unsigned)source))
         return;
     assign(plic->claimed, (unsigned)source, false);
-    forward(plic, (unsigned)source);
+    forward(plic, (unsigned)source, false);
+    update_contexts_of(plic, (unsigned)source);
 }
 
 static void set_priority(struct plic *plic, unsigned source, uint8_t priority)

@@ -21,7 +21,7 @@ struct plic_config {
 /* Bitmaps have bit s % 64 of word s / 64 for source s. */
 struct plic {
     uint64_t level[PLIC_WORDS];   /* what the wires say */
-    uint64_t pending[PLIC_WORDS]; /* latched by the gateway, not yet claimed */
+    uint64_t pending[PLIC_WORDS]; /* latched by the gateway; with claimed: for afterwards */
     uint64_t claimed[PLIC_WORDS]; /* between claim and completion */
     uint64_t enable[PLIC_MAX_CONTEXTS][PLIC_WORDS];
     uint8_t threshold[PLIC_MAX_CONTEXTS];
@@ -36,7 +36,8 @@ struct plic {
 
 void plic_init(struct plic *plic, const struct plic_config *config);
 
-/* The wire of `source` has `level` now. Fits irq_line.set with the struct plic as
+/* The wire of `source` has `level` now; a high one makes it pending, which a fall
+ * does not take back. Fits irq_line.set with the struct plic as
  * owner; source 0 and sources above source_count are ignored. */
 void plic_set_source(void *object, unsigned source, bool level);
 

@@ -62,6 +62,11 @@ static unsigned rx_trigger(const struct ns16550 *uart)
     return uart->fcr & FCR_ENABLE ? levels[uart->fcr >> 6] : 1;
 }
 
+static bool transmitter_asks(const struct ns16550 *uart)
+{
+    return (uart->ier & IER_TRANSMITTER_EMPTY) && uart->thre_pending;
+}
+
 /* The interrupt of highest priority, without the FIFO bits of IIR. */
 static uint8_t irq_cause(const struct ns16550 *uart)
 {
@@ -71,16 +76,38 @@ static uint8_t irq_cause(const struct ns16550 *uart)
         return IIR_RECEIVED;
     if ((uart->ier & IER_RECEIVED) && uart->rx_count)
         return IIR_TIMEOUT;
-    if ((uart->ier & IER_TRANSMITTER_EMPTY) && uart->thre_pending)
+    if (transmitter_asks(uart))
         return IIR_TRANSMITTER_EMPTY;
     if ((uart->ier & IER_MODEM) && uart->msr_delta)
         return IIR_MODEM;
     return IIR_NONE;
 }
 
-static void update_irq(const struct ns16550 *uart)
+/* The transmitter has become empty. */
+static void note_empty(struct ns16550 *uart)
 {
-    irq_set(&uart->config.irq, irq_cause(uart) != IIR_NONE);
+    uart->thre_pending = true;
+    uart->thre_told = false;
+}
+
+/* An empty transmitter interrupts once and not for as long as it is empty: there
+ * are kernels that never read IIR (ADR 0018). The others are levels. */
+static void update_irq(struct ns16550 *uart)
+{
+    uint8_t cause = irq_cause(uart);
+    bool is_modem = (uart->ier & IER_MODEM) && uart->msr_delta;
+
+    if (cause != IIR_NONE && (cause != IIR_TRANSMITTER_EMPTY || is_modem)) {
+        uart->thre_told = false; /* once more when it is all that is left */
+        irq_set(&uart->config.irq, true);
+        return;
+    }
+    irq_set(&uart->config.irq, false);
+    if (cause == IIR_NONE || uart->thre_told)
+        return;
+    uart->thre_told = true;
+    irq_set(&uart->config.irq, true);
+    irq_set(&uart->config.irq, false);
 }
 
 /* Tells a back end whose bytes we refused that there is room again. */
@@ -107,7 +134,7 @@ static void flush_output(struct ns16550 *uart)
     uart->tx_count = (uint8_t)(uart->tx_count - taken);
     memmove(uart->tx, uart->tx + taken, uart->tx_count);
     if (uart->tx_count == 0)
-        uart->thre_pending = true;
+        note_empty(uart);
 }
 
 static void receive_byte(struct ns16550 *uart, uint8_t byte)
@@ -123,7 +150,7 @@ static void transmit(struct ns16550 *uart, uint8_t byte)
     uart->thre_pending = false;
     if (uart->mcr & MCR_LOOP) {
         receive_byte(uart, byte);
-        uart->thre_pending = true;
+        note_empty(uart);
         return;
     }
     /* A full FIFO loses what is written to it, as the chip's does. */
@@ -214,7 +241,7 @@ static void write_fcr(struct ns16550 *uart, uint8_t value)
         uart->rx_count = 0;
     if ((toggled || (value & FCR_CLEAR_TX)) && uart->tx_count) {
         uart->tx_count = 0;
-        uart->thre_pending = true;
+        note_empty(uart);
     }
     invite_input(uart);
 }
@@ -224,7 +251,7 @@ static void write_ier(struct ns16550 *uart, uint8_t value)
     /* Enabling it while THR is empty raises the interrupt at once: drivers
      * start transmission that way. */
     if ((value & ~uart->ier & IER_TRANSMITTER_EMPTY) && uart->tx_count == 0)
-        uart->thre_pending = true;
+        note_empty(uart);
     uart->ier = value & 0x0f;
 }
 
@@ -368,12 +395,13 @@ static const struct state_field uart_fields[] = {
     STATE_RANGE(struct ns16550, lsr_errors, LSR_ERRORS),
     STATE_RANGE(struct ns16550, msr_delta, 0x0f),
     STATE_RANGE(struct ns16550, thre_pending, 1),
+    STATE_RANGE(struct ns16550, thre_told, 1),
     STATE_RANGE(struct ns16550, rx_count, NS16550_FIFO_SIZE),
     STATE_RANGE(struct ns16550, tx_count, NS16550_FIFO_SIZE),
     STATE_ARRAY(struct ns16550, rx),
     STATE_ARRAY(struct ns16550, tx),
 };
-static const struct state_table uart_state = STATE_TABLE("ns16550", 1, uart_fields);
+static const struct state_table uart_state = STATE_TABLE("ns16550", 2, uart_fields);
 
 const struct device_ops ns16550_ops = {uart_reset, &uart_state, uart_loaded};
 

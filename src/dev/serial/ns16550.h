@@ -26,6 +26,7 @@ struct ns16550 {
     uint8_t lsr_errors; /* LSR bits 1-4, cleared by reading LSR */
     uint8_t msr_delta;  /* MSR bits 0-3, cleared by reading MSR */
     bool thre_pending;  /* the transmitter-empty interrupt waits to be seen */
+    bool thre_told;     /* the wire was pulsed for it */
     uint8_t rx_count;   /* rx[0] is the oldest byte */
     uint8_t tx_count;   /* bytes the stream has not taken yet; tx[0] is the oldest */
     uint8_t rx[NS16550_FIFO_SIZE];

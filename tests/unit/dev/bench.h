@@ -18,6 +18,7 @@
 /* Interrupt wires: levels by number. */
 struct wires {
     bool level[256];
+    unsigned rises[256];
     unsigned changes;
 };
 
@@ -26,6 +27,7 @@ BENCH void wires_set(void *owner, unsigned number, bool level)
     struct wires *wires = owner;
 
     wires->changes += wires->level[number] != level;
+    wires->rises[number] += level && !wires->level[number];
     wires->level[number] = level;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The UART as its drivers use it. */
+#include "dev/irq/plic.h"
 #include "dev/serial/ns16550.h"
 #include "unit/dev/bench.h"
 
@@ -64,17 +65,86 @@ TEST(ns16550, keeps_the_transmitter_full_while_the_stream_is)
     CHECK_EQ(get(f, 5) & 0x60, 0x60);
 }
 
-TEST(ns16550, transmitter_interrupt_is_cleared_by_reading_iir)
+TEST(ns16550, an_empty_transmitter_interrupts_once_and_iir_says_so_until_read)
 {
     struct fixture *f = make();
 
     put(f, 1, 2);
-    CHECK(f->wires.level[0]);
-    CHECK_EQ(get(f, 2), 0x02);
+    CHECK_EQ(f->wires.rises[0], 1);
     CHECK(!f->wires.level[0]);
+    CHECK_EQ(get(f, 5), 0x60);
+    CHECK_EQ(f->wires.rises[0], 1);
+    CHECK_EQ(get(f, 2), 0x02);
     CHECK_EQ(get(f, 2), 0x01);
     put(f, 0, 'x');
+    CHECK_EQ(f->wires.rises[0], 2);
+    put(f, 0, 'y');
+    CHECK_EQ(f->wires.rises[0], 3);
+    CHECK_EQ(get(f, 2), 0x02);
+    put(f, 1, 0);
+    put(f, 1, 2);
+    CHECK_EQ(f->wires.rises[0], 4);
+}
+
+TEST(ns16550, an_empty_transmitter_waits_for_the_levels_above_it)
+{
+    struct fixture *f = make();
+
+    put(f, 1, 1);
+    receive(f, "a");
     CHECK(f->wires.level[0]);
+    put(f, 1, 3);
+    CHECK_EQ(get(f, 2), 0x04);
+    CHECK_EQ(f->wires.rises[0], 1);
+    CHECK_EQ(get(f, 0), 'a');
+    CHECK_EQ(f->wires.rises[0], 2);
+    CHECK(!f->wires.level[0]);
+    CHECK_EQ(get(f, 2), 0x02);
+}
+
+TEST(ns16550, a_modem_change_below_it_stays_a_level)
+{
+    struct fixture *f = make();
+
+    put(f, 1, 2);
+    put(f, 4, 0x10); /* loopback: the peer seems to go */
+    put(f, 1, 2 | 8);
+    CHECK(f->wires.level[0]);
+    CHECK_EQ(get(f, 2), 0x02);
+    CHECK(f->wires.level[0]);
+    CHECK_EQ(get(f, 2), 0x00);
+    get(f, 6);
+    CHECK(!f->wires.level[0]);
+}
+
+/* What a kernel does that never heard of IIR: it claims, looks at LSR, writes
+ * when it has something, and completes. */
+TEST(ns16550, a_driver_that_never_reads_iir_gets_through)
+{
+    static struct plic plic;
+    struct wires contexts = {0};
+    struct irq_line output = wire(&contexts, 0);
+    struct fixture *f = make();
+    unsigned left = 3;
+    unsigned interrupts = 0;
+
+    plic_init(&plic, &(struct plic_config){10, 1, &output});
+    plic_mmio.write(&plic, 0x2000, 1u << 10, 4);
+    plic_mmio.write(&plic, 10 * 4, 1, 4);
+    f->uart.config.irq = (struct irq_line){plic_set_source, &plic, 10};
+    put(f, 1, 3);
+    for (; contexts.level[0] && interrupts < 100; interrupts++) {
+        CHECK_EQ(plic_mmio.read(&plic, 0x200004, 4), 10);
+        CHECK_EQ(get(f, 5), 0x60);
+        if (left) {
+            put(f, 0, 'x');
+            left--;
+        }
+        CHECK_EQ(get(f, 5), 0x60);
+        plic_mmio.write(&plic, 0x200004, 10, 4);
+    }
+    CHECK_EQ(f->sink.length, 3);
+    CHECK_EQ(interrupts, 4);
 }
 
 TEST(ns16550, receives_through_the_fifo_and_asks_for_more)
@@ -163,7 +233,10 @@ TEST(ns16550, refuses_saved_counts_beyond_the_fifo)
 
 TEST_MAIN(TESTS(ns16550, sends_what_is_written_at_once),
           TESTS(ns16550, keeps_the_transmitter_full_while_the_stream_is),
-          TESTS(ns16550, transmitter_interrupt_is_cleared_by_reading_iir),
+          TESTS(ns16550, an_empty_transmitter_interrupts_once_and_iir_says_so_until_read),
+          TESTS(ns16550, an_empty_transmitter_waits_for_the_levels_above_it),
+          TESTS(ns16550, a_modem_change_below_it_stays_a_level),
+          TESTS(ns16550, a_driver_that_never_reads_iir_gets_through),
           TESTS(ns16550, receives_through_the_fifo_and_asks_for_more),
           TESTS(ns16550, loops_back_data_and_modem_lines), TESTS(ns16550, dlab_selects_the_divisor),
           TESTS(ns16550, goes_on_after_save_and_load),

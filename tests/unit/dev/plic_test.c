@@ -95,6 +95,31 @@ TEST(plic, pending_stays_latched_when_the_wire_falls)
     CHECK_EQ(get(&f, claim_at(0)), 64);
 }
 
+TEST(plic, a_pulse_while_in_work_interrupts_once_more)
+{
+    struct fixture f;
+
+    make(&f);
+    enable(&f, 0, 5, 1);
+    enable(&f, 1, 5, 1);
+    plic_set_source(&f.plic, 5, true);
+    plic_set_source(&f.plic, 5, false);
+    CHECK_EQ(get(&f, claim_at(0)), 5);
+    for (unsigned i = 0; i < 2; i++) {
+        plic_set_source(&f.plic, 5, true);
+        plic_set_source(&f.plic, 5, false);
+    }
+    CHECK(!f.wires.level[0]);
+    CHECK(!f.wires.level[1]);
+    CHECK_EQ(get(&f, claim_at(1)), 0);
+    put(&f, claim_at(0), 5);
+    CHECK(f.wires.level[0]);
+    CHECK_EQ(get(&f, claim_at(1)), 5);
+    CHECK(!f.wires.level[0]);
+    put(&f, claim_at(1), 5);
+    CHECK(!f.wires.level[0]);
+}
+
 TEST(plic, threshold_masks_the_output_but_not_the_claim)
 {
     struct fixture f;
@@ -171,6 +196,7 @@ TEST(plic, goes_on_after_save_and_load)
 TEST_MAIN(TESTS(plic, claim_returns_the_highest_priority_then_the_lowest_number),
           TESTS(plic, a_high_wire_is_forwarded_again_on_completion),
           TESTS(plic, pending_stays_latched_when_the_wire_falls),
+          TESTS(plic, a_pulse_while_in_work_interrupts_once_more),
           TESTS(plic, threshold_masks_the_output_but_not_the_claim),
           TESTS(plic, completion_needs_the_source_enabled),
           TESTS(plic, registers_are_warl_and_source_zero_does_not_exist),
