@@ -102,7 +102,7 @@ static struct code_op make_op(const struct insn *insn, unsigned offset)
         .imm = insn->imm,
         .rm = insn->rm,
         .step = (uint8_t)(insn->length * 8),
-        .near = target >= 0 && target < (int64_t)PAGE_SIZE,
+        .near = insn->op == OP_jalr || (target >= 0 && target < (int64_t)PAGE_SIZE),
         .length = insn->length,
     };
 }

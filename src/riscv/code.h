@@ -40,7 +40,7 @@ struct code_op {
     int32_t imm;
     uint8_t rm;
     uint8_t step; /* bytes from this op to the next in memory order: 16 or 32 */
-    uint8_t near; /* the target of a direct jump lies in this page */
+    uint8_t near; /* the target of a direct jump lies in this page; jalr: look there */
     uint8_t length;
 };
 _Static_assert(sizeof(struct code_op) == 16, "the interpreter steps by whole ops");

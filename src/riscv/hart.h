@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "isa/extension.h"
 #include "riscv/encoding.h"
+#include "riscv/tlb.h"
 
 #include <stdatomic.h>
 
@@ -20,50 +21,9 @@ struct code_cache;
 struct state_table;
 
 #define HART_PMP_ENTRIES     16
-#define TLB_SIZE             256
-#define FETCH_TLB_SIZE       256
 #define HART_MAX_BREAKPOINTS 64
 #define HART_MAX_WATCHPOINTS 16
 #define CBO_BLOCK_SIZE       64
-
-/* Who the data accesses are made as: the index of a TLB. SUM makes S-mode two. */
-enum mmu_index {
-    MMU_U,
-    MMU_S,
-    MMU_S_SUM,
-    MMU_M,
-    MMU_COUNT,
-};
-
-enum access {
-    ACCESS_LOAD,
-    ACCESS_STORE, /* and AMO, SC, and the check that a cbo.zero needs */
-    ACCESS_FETCH,
-};
-
-/* One page a hart has translated. A tag is the virtual page address; an invalid
- * one is an address that cannot index this entry, so that one unsigned compare
- * of (address - tag) tests hit and page crossing at once. */
-struct tlb_entry {
-    uint64_t load_tag;
-    uint64_t store_tag;
-    uintptr_t addend; /* host address minus virtual address */
-    uint64_t pad;
-};
-
-struct fetch_entry {
-    uint64_t tag; /* virtual page address, or TLB_NO_PAGE */
-    struct code_page *page;
-};
-#define TLB_NO_PAGE UINT64_C(1)
-
-/* Virtual addresses between which leaves larger than a page were translated. One
- * such leaf fills many entries, and a fence for any of its addresses must drop
- * them all. */
-struct tlb_large_range {
-    gva_t first;
-    gva_t last; /* first > last: none */
-};
 
 /* Why hart_run came back. */
 enum hart_exit {
@@ -145,6 +105,8 @@ struct hart {
     enum mmu_index data_index;
     enum hart_exit exit_reason;
     bool leave;       /* a handler asked to leave hart_run with exit_reason */
+    bool is_single;   /* hart_execute: the chain ends after one instruction */
+    bool goes_on;     /* hart_execute: it ended where nothing is looked at */
     bool stip;        /* Sstc: time had reached stimecmp when last looked at */
     uint8_t ialign;   /* address bits that must be zero in a jump target: 1 with C, else 3 */
     uint64_t stop_at; /* hart_run leaves when icount reaches it; for machines on virtual time */
@@ -197,10 +159,22 @@ struct hart {
     uint64_t code_generation; /* raised by fence.i: older predecoded pages are checked again */
     uint64_t code_period;     /* icount >> RECHECK_CODE_SHIFT at the last periodic raise */
 
-    struct tlb_large_range large[MMU_COUNT];
+    /* Translations. Whoever keeps bindings of virtual addresses to code elsewhere
+     * drops them when fetch_epoch has changed, and tags them with the ASID: a
+     * change of that alone does not count. */
+    uint64_t fetch_epoch;
+    bool fetch_nonglobal_s; /* S-mode has fetched from a page that is not global */
+    bool data_nonglobal_s;  /* the same for MMU_S */
+    bool tlb_used[MMU_COUNT];
+    uint64_t fetch_filter[TLB_FETCH_FILTER / 64]; /* hashes of pages that were fetched from */
     struct tlb_large_range fetch_large[PRIV_M + 1];
-    struct tlb_entry tlb[MMU_COUNT][TLB_SIZE];
+    /* Leaves of data: up to 2 MiB as hashes of their 2 MiB, those of the lower and
+     * of the upper half of the address space; and above as a range. */
+    uint64_t large_filter[2][TLB_LARGE_FILTER / 64];
+    struct tlb_large_range huge;
     struct fetch_entry fetch[PRIV_M + 1][FETCH_TLB_SIZE];
+    struct tlb_entry tlb[MMU_COUNT][TLB_SIZE];
+    struct tlb2 tlb2;
 };
 
 /* What others ask of a hart; done before its next instruction. */
@@ -221,6 +195,25 @@ enum hart_exit hart_run(struct hart *hart);
  * pending interrupt instead. Debuggers step without: the next timer tick would
  * lead every step into its handler. */
 enum hart_exit hart_step(struct hart *hart, bool interrupts);
+
+/* ---- for engines: what hart_run is made of ----
+ *
+ * All engines look at the outside (limit, interrupts) at the same points of a
+ * program: after taken jumps backwards or to themselves, after every jalr, and
+ * after instructions that trap or may change translation, privilege or pending
+ * interrupts. So they execute the same instructions between the same events. */
+
+/* Starts a run of at most `slice` instructions: sets limit, serves requests,
+ * looks at the clock. */
+void hart_begin_run(struct hart *hart, uint64_t slice);
+/* Whether something asked to leave hart_run, and why; forgets it. */
+bool hart_has_left(struct hart *hart, enum hart_exit *reason);
+/* Executes the instruction `raw`, of which hart->pc, hart->page and hart->icount
+ * tell where it is, as if it had been fetched there. True: go on at hart->pc
+ * without looking at the outside. */
+bool hart_execute(struct hart *hart, uint32_t raw);
+/* The same for whatever stands at hart->pc, also across two pages. */
+bool hart_execute_fetched(struct hart *hart);
 
 /* Any thread: drives an interrupt line (one of the IRQ_ bits). Returns true when
  * the level changed, and the hart should then be woken. */
@@ -282,6 +275,9 @@ struct mmu_result {
     gpa_t pa;
     uint64_t leaf_size; /* bytes the page-table leaf maps; 0 without translation */
     enum cause cause;   /* when it failed */
+    bool is_global;     /* the same in all address spaces */
+    bool is_user;       /* the leaf has U */
+    bool is_writable;   /* the leaf lets stores pass without another look at it */
 };
 
 /* Physical address of `va` for one access within a page, made as `index` would.
@@ -308,11 +304,28 @@ bool pmp_allows(const struct hart *hart, gpa_t pa, uint64_t size, enum access ac
 bool pmp_page_is_uniform(const struct hart *hart, gpa_t pa);
 void pmp_update(struct hart *hart);
 
+/* Makes the first-level entry for an access hit that will be made right now, as
+ * data_index. False when there can be none (the access crosses pages, is to a
+ * device, watched or not permitted, PMP divides the page): takes no exception,
+ * and sets A and D only when the access is permitted. Owner thread. */
+bool hart_tlb_refill(struct hart *hart, gva_t va, unsigned size, enum access access);
+/* Enters a translation that allows `access` to the page of `va`, which lies at
+ * `host`, whole in RAM and under one PMP rule. */
+void tlb_fill(struct hart *hart, gva_t va, enum access access, const struct mmu_result *result,
+              const uint8_t *host);
+
+/* Dropping translations. Of the pages of guest-physical memory nothing is
+ * dropped; see code_generation for that. Owner thread. */
 void tlb_flush(struct hart *hart);
 void tlb_flush_page(struct hart *hart, gva_t va);
+/* What sfence.vma with an ASID drops: global translations stay. */
+void tlb_flush_asid(struct hart *hart, unsigned asid);
+void tlb_flush_page_asid(struct hart *hart, gva_t va, unsigned asid);
 void tlb_flush_fetch(struct hart *hart);
-/* A leaf of `leaf_size` bytes was used at `va`: fences must find all of it. */
-void tlb_note_large(struct tlb_large_range *range, gva_t va, uint64_t leaf_size);
+/* Writes satp, whose mode is supported, and drops what the write makes wrong. */
+void tlb_switch(struct hart *hart, uint64_t satp);
+/* Notes that a fetch of the current privilege used a translation. */
+void tlb_note_fetch(struct hart *hart, gva_t va, const struct mmu_result *result);
 
 /* ---- debugging ---- */
 

@@ -9,7 +9,7 @@
 #define SLICE              16384
 /* Predecoded pages are compared with memory at least this often, so that even
  * stores which no fence.i follows reach the fetch in the end (Ziccid). */
-#define RECHECK_CODE_SHIFT 20
+#define RECHECK_CODE_SHIFT 22
 /* Traps that a run takes without retiring an instruction before it gives the
  * machine a turn: a guest may trap in its trap handler for ever. */
 #define MAX_TURNS          256
@@ -37,11 +37,16 @@ static inline const struct code_op *go(struct hart *hart, const struct code_op *
 #endif
 }
 
-static const struct code_op *enter_at(struct hart *hart, uint64_t target, uint64_t icount)
+static const struct code_op *enter_at(struct hart *hart, uint64_t target, uint64_t icount,
+                                      bool polls)
 {
     hart->pc = target;
     hart->icount = icount;
-    if (interp_must_leave(hart, icount))
+    if (UNLIKELY(hart->is_single)) {
+        hart->goes_on = !polls;
+        return NULL;
+    }
+    if (polls && interp_must_leave(hart, icount))
         return NULL;
     const struct code_op *op = fetch_op(hart);
     if (!op)
@@ -49,9 +54,9 @@ static const struct code_op *enter_at(struct hart *hart, uint64_t target, uint64
     TAIL_OTHER go(hart, op, icount);
 }
 
-const struct code_op *interp_jump(struct hart *hart, uint64_t target, uint64_t icount)
+const struct code_op *interp_jump(struct hart *hart, uint64_t target, uint64_t icount, bool polls)
 {
-    TAIL_OTHER enter_at(hart, target, icount + 1);
+    TAIL_OTHER enter_at(hart, target, icount + 1, polls);
 }
 
 static const struct code_op *slot_undecoded(struct hart *hart, const struct code_op *op,
@@ -66,18 +71,19 @@ static const struct code_op *slot_undecoded(struct hart *hart, const struct code
 static const struct code_op *slot_page_end(struct hart *hart, const struct code_op *op,
                                            uint64_t icount)
 {
-    TAIL_OTHER enter_at(hart, PC, icount);
+    TAIL_OTHER enter_at(hart, PC, icount, false);
 }
 
 static const struct code_op *slot_resume(struct hart *hart, const struct code_op *op,
                                          uint64_t icount)
 {
-    TAIL_OTHER enter_at(hart, PC, icount);
+    TAIL_OTHER enter_at(hart, PC, icount, false);
 }
 
 static const struct code_op *slot_stop(struct hart *hart, const struct code_op *op, uint64_t icount)
 {
     SYNC();
+    hart->goes_on = true;
     return NULL;
 }
 
@@ -125,8 +131,7 @@ static void run_chain(struct hart *hart, const struct code_op *op)
 #endif
 }
 
-/* What happened in a run that ended: true when hart_run should return. */
-static bool has_left(struct hart *hart, enum hart_exit *reason)
+bool hart_has_left(struct hart *hart, enum hart_exit *reason)
 {
     if (UNLIKELY(hart->debug.stop != HART_STOP_NONE)) {
         hart->leave = false;
@@ -162,10 +167,9 @@ static void recheck_code(struct hart *hart)
     tlb_flush_fetch(hart);
 }
 
-enum hart_exit hart_run(struct hart *hart)
+void hart_begin_run(struct hart *hart, uint64_t slice)
 {
-    enum hart_exit reason = HART_EXIT_POLL;
-    uint64_t end = MIN(hart->icount + SLICE, hart->stop_at);
+    uint64_t end = MIN(hart->icount + slice, hart->stop_at);
 
     /* The exchange orders this store before the loads of what others have asked
      * for: either we see the request here, or the kick sets limit to zero after
@@ -174,9 +178,16 @@ enum hart_exit hart_run(struct hart *hart)
     hart_serve_requests(hart);
     recheck_code(hart);
     hart_mip(hart);
+}
+
+enum hart_exit hart_run(struct hart *hart)
+{
+    enum hart_exit reason = HART_EXIT_POLL;
+
+    hart_begin_run(hart, SLICE);
     if (UNLIKELY(hart->debug.skip_breakpoint)) {
         step_over_breakpoint(hart);
-        if (has_left(hart, &reason))
+        if (hart_has_left(hart, &reason))
             return reason;
     }
     for (unsigned turn = 0; turn < MAX_TURNS; turn++) {
@@ -184,12 +195,22 @@ enum hart_exit hart_run(struct hart *hart)
         const struct code_op *op = fetch_op(hart);
         if (op)
             run_chain(hart, op);
-        if (has_left(hart, &reason))
+        if (hart_has_left(hart, &reason))
             return reason;
         if (interp_must_leave(hart, hart->icount))
             break;
     }
     return HART_EXIT_POLL;
+}
+
+static bool execute(struct hart *hart, const struct code_op *op)
+{
+    hart->goes_on = false;
+    hart->is_single = true;
+    if (op)
+        run_chain(hart, op);
+    hart->is_single = false;
+    return hart->goes_on;
 }
 
 enum hart_exit hart_step(struct hart *hart, bool interrupts)
@@ -199,12 +220,18 @@ enum hart_exit hart_step(struct hart *hart, bool interrupts)
     hart_serve_requests(hart);
     hart_mip(hart);
     hart->debug.skip_breakpoint = false;
-    if (!interrupts || !hart_take_interrupt(hart)) {
-        atomic_exchange(&hart->limit, 0);
-        const struct code_op *op = fetch_single(hart, ID_STOP);
-        if (op)
-            run_chain(hart, op);
-    }
-    has_left(hart, &reason);
+    if (!interrupts || !hart_take_interrupt(hart))
+        hart_execute_fetched(hart);
+    hart_has_left(hart, &reason);
     return reason;
+}
+
+bool hart_execute(struct hart *hart, uint32_t raw)
+{
+    return execute(hart, code_decode_single(hart, raw, ID_STOP));
+}
+
+bool hart_execute_fetched(struct hart *hart)
+{
+    return execute(hart, fetch_single(hart, ID_STOP));
 }

@@ -210,16 +210,17 @@ HANDLER(prefetch_w) { NEXT(); }
 /* ---- jumps: the places where requests, interrupts and the end of the slice are
  * looked for ---- */
 
-#define BRANCH_OP(id, condition)                                                               \
-    HANDLER(id)                                                                                \
-    {                                                                                          \
-        uint64_t a = X(rs1);                                                                   \
-        uint64_t b = X(rs2);                                                                   \
-        if (!(condition))                                                                      \
-            NEXT();                                                                            \
-        if (LIKELY(op->near && !interp_must_leave(hart, icount) && !(op->imm & hart->ialign))) \
-            CONTINUE(OP_AT(op->imm));                                                          \
-        TAIL jump_far(hart, op, icount);                                                       \
+#define BRANCH_OP(id, condition)                                       \
+    HANDLER(id)                                                        \
+    {                                                                  \
+        uint64_t a = X(rs1);                                           \
+        uint64_t b = X(rs2);                                           \
+        if (!(condition))                                              \
+            NEXT();                                                    \
+        if (LIKELY(op->near && !(op->imm & hart->ialign) &&            \
+                   (op->imm > 0 || !interp_must_leave(hart, icount)))) \
+            CONTINUE(OP_AT(op->imm));                                  \
+        TAIL jump_far(hart, op, icount);                               \
     }
 
 /* An unaligned target is the fault of the jump, not of its target. */
@@ -239,7 +240,7 @@ static const struct code_op *jump_far(struct hart *hart, const struct code_op *o
 
     if (is_misaligned(hart, op, target, icount))
         return NULL;
-    TAIL_OTHER interp_jump(hart, target, icount);
+    TAIL_OTHER interp_jump(hart, target, icount, op->imm <= 0);
 }
 
 /* clang-format off */
@@ -258,9 +259,9 @@ HANDLER(jal)
     if (is_misaligned(hart, op, target, icount))
         return NULL;
     X(rd) = PC + op->length;
-    if (LIKELY(op->near && !interp_must_leave(hart, icount)))
+    if (LIKELY(op->near && (op->imm > 0 || !interp_must_leave(hart, icount))))
         CONTINUE(OP_AT(op->imm));
-    TAIL_OTHER interp_jump(hart, target, icount);
+    TAIL_OTHER interp_jump(hart, target, icount, op->imm <= 0);
 }
 
 HANDLER(jalr)
@@ -271,11 +272,12 @@ HANDLER(jalr)
         return NULL;
     X(rd) = PC + op->length;
     struct fetch_entry *entry = &hart->fetch_tlb[(target >> PAGE_SHIFT) % FETCH_TLB_SIZE];
-    if (LIKELY(entry->tag == (target & ~PAGE_MASK) && !interp_must_leave(hart, icount))) {
+    if (LIKELY(op->near && entry->tag == (target & ~PAGE_MASK) &&
+               !interp_must_leave(hart, icount))) {
         hart->page = entry->tag;
         CONTINUE(&entry->page->ops[(target & PAGE_MASK) / 2]);
     }
-    TAIL_OTHER interp_jump(hart, target, icount);
+    TAIL_OTHER interp_jump(hart, target, icount, true);
 }
 
 /* ---- loads and stores ---- */

@@ -81,8 +81,9 @@ interp_handler op_illegal;
 
 /* Takes an illegal-instruction exception for `op`. */
 const struct code_op *interp_illegal(struct hart *hart, const struct code_op *op, uint64_t icount);
-/* A jump that leaves the page, or may have to stop: retires the instruction. */
-const struct code_op *interp_jump(struct hart *hart, uint64_t target, uint64_t icount);
+/* A jump that leaves the page, or may have to stop: retires the instruction. With
+ * `polls`, looks whether the run is over. */
+const struct code_op *interp_jump(struct hart *hart, uint64_t target, uint64_t icount, bool polls);
 
 static inline bool interp_must_leave(struct hart *hart, uint64_t icount)
 {

@@ -72,6 +72,9 @@ static void enter_trap(struct hart *hart, uint64_t cause, uint64_t delegated, ui
 
     hart->reserved_at = 0;
     hart->traps++;
+    /* On virtual time, traps pass time: let the machine look at its timers. */
+    if (UNLIKELY(hart->stop_at != UINT64_MAX))
+        atomic_store_explicit(&hart->limit, 0, memory_order_relaxed);
     if (to_supervisor)
         enter_supervisor(hart, cause, tval);
     else
