@@ -266,10 +266,11 @@ static void wait_for_interrupt(void)
     quiet();
 }
 
-/* ---- PLIC: the UART's transmitter is always ready, so its enable bit is a
- * switch for source 10 ---- */
+/* ---- PLIC: a byte waits in the UART's receiver, so its enable bit is a switch
+ * for source 10 ---- */
 
 #define UART_IER           (UART + 1)
+#define UART_MCR           (UART + 4)
 #define SOURCE             10
 #define PRIORITY(n)        (PLIC + 4 * (n))
 #define PENDING            (PLIC + 0x1000)
@@ -277,9 +278,16 @@ static void wait_for_interrupt(void)
 #define THRESHOLD(context) (PLIC + 0x200000 + 0x1000 * (context))
 #define CLAIM(context)     (THRESHOLD(context) + 4)
 
+static void receive_a_byte(void)
+{
+    *(volatile uint8_t *)UART_MCR = 0x10; /* loopback */
+    *(volatile uint8_t *)UART = 'x';
+    *(volatile uint8_t *)UART_MCR = 0;
+}
+
 static void uart_interrupt(bool on)
 {
-    *(volatile uint8_t *)UART_IER = on ? 2 : 0;
+    *(volatile uint8_t *)UART_IER = on ? 1 : 0;
 }
 
 /* Nothing is printed on the way: output would move the UART's interrupt. QEMU's
@@ -360,6 +368,7 @@ int main(void)
     clint_timer();
     supervisor_timer();
     wait_for_interrupt();
+    receive_a_byte();
     external(0, MEI, M);
     external(1, SEI, S);
     return 0;
