@@ -195,7 +195,7 @@ void emit_patch(uint8_t *site, const uint8_t *target);
 /* Where the displacement at `site` leads. */
 uint8_t *emit_target_of(uint8_t *site);
 
-/* Short jumps within a few instructions. */
+/* Short jumps forward, over at most 127 bytes of the same stream. */
 uint8_t *emit_jcc_short(struct emitter *e, enum condition condition);
 uint8_t *emit_jmp_short(struct emitter *e);
 void emit_patch_short(const struct emitter *e, uint8_t *site); /* to here */

@@ -31,6 +31,7 @@ const struct x86_row x86_rows[X86_COUNT] = {
 #define OPCODE_JMP  0xe9u
 #define OPCODE_CALL 0xe8u
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through the streams */
 void emitter_init(struct emitter *e, uint8_t *hot, size_t hot_size, uint8_t *cold, size_t cold_size)
 {
     ASSERT(hot_size >= EMIT_MAX_LENGTH && cold_size >= EMIT_MAX_LENGTH);
@@ -402,6 +403,7 @@ uint8_t *emit_jcc(struct emitter *e, enum condition condition, const uint8_t *ta
     return finish_jump(e, at, target);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the store goes through a cast */
 void emit_patch(uint8_t *site, const uint8_t *target)
 {
     int32_t displacement = (int32_t)(target - (site + 4));
@@ -428,7 +430,10 @@ uint8_t *emit_jmp_short(struct emitter *e)
 
 void emit_patch_short(const struct emitter *e, uint8_t *site)
 {
-    *site = (uint8_t)(e->out->at - (site + 1));
+    ptrdiff_t distance = e->out->at - (site + 1);
+
+    ASSERT(e->overflow || (distance >= 0 && distance <= INT8_MAX));
+    *site = (uint8_t)distance;
 }
 
 void emit_u32(struct emitter *e, uint32_t value)
