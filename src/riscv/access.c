@@ -33,22 +33,28 @@ static bool hits_watchpoint(struct hart *hart, gva_t va, unsigned size, enum acc
     return false;
 }
 
-static void fill(struct hart *hart, gva_t va, enum access access, const struct mmu_result *result,
-                 const uint8_t *host)
+/* Whether accesses to the page at `pa` may go on without us. */
+static bool is_plain(const struct hart *hart, gpa_t pa)
 {
-    size_t slot = (va >> PAGE_SHIFT) % TLB_SIZE;
-    struct tlb_entry *entry = &hart->data_tlb[slot];
-    gva_t page = va & ~PAGE_MASK;
-    uintptr_t addend = (uintptr_t)host - va;
+    return pmp_page_is_uniform(hart, pa) &&
+           space_ram(hart->config.space, pa & ~PAGE_MASK, PAGE_SIZE);
+}
 
-    tlb_note_large(&hart->large[hart->data_index], va, result->leaf_size);
-    bool same = entry->load_tag == page && entry->addend == addend;
-    entry->addend = addend;
-    entry->load_tag = page;
-    if (access == ACCESS_STORE)
-        entry->store_tag = page;
-    else if (!same)
-        entry->store_tag = (uint64_t)(slot ^ 1) << PAGE_SHIFT;
+bool hart_tlb_refill(struct hart *hart, gva_t va, unsigned size, enum access access)
+{
+    struct mmu_result result;
+
+    if ((va & PAGE_MASK) > PAGE_SIZE - size)
+        return false;
+    if (LIKELY(tlb_refill_from_second(hart, va, access)))
+        return true;
+    if (hart->debug.watchpoint_count && is_watched_page(hart, va))
+        return false;
+    if (!mmu_translate(hart, va, size, access, hart->data_index, &result) ||
+        !is_plain(hart, result.pa))
+        return false;
+    tlb_fill(hart, va, &result, space_ram(hart->config.space, result.pa, size));
+    return true;
 }
 
 /* One access within a page: where it goes. *host NULL: a device at *pa. False: an
@@ -58,6 +64,12 @@ static bool resolve(struct hart *hart, gva_t va, unsigned size, enum access acce
 {
     struct mmu_result result;
 
+    if (tlb_refill_from_second(hart, va, access)) {
+        const struct tlb_entry *entry = &hart->data_tlb[(va >> PAGE_SHIFT) % TLB_SIZE];
+        *pa = 0;                                            /* RAM: nobody asks */
+        *host = (uint8_t *)(uintptr_t)(va + entry->addend); /* NOLINT(performance-no-int-to-ptr) */
+        return true;
+    }
     if (!mmu_translate(hart, va, size, access, hart->data_index, &result)) {
         hart_exception(hart, result.cause, va);
         return false;
@@ -69,9 +81,8 @@ static bool resolve(struct hart *hart, gva_t va, unsigned size, enum access acce
     if (hart->debug.watchpoint_count && is_watched_page(hart, va)) {
         return !hits_watchpoint(hart, va, size, access);
     }
-    if (pmp_page_is_uniform(hart, result.pa) &&
-        space_ram(hart->config.space, result.pa & ~PAGE_MASK, PAGE_SIZE))
-        fill(hart, va, access, &result, *host);
+    if (is_plain(hart, result.pa))
+        tlb_fill(hart, va, &result, *host);
     return true;
 }
 

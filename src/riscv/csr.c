@@ -250,11 +250,7 @@ static enum csr_result write_satp(struct hart *hart, unsigned number, uint64_t v
     /* A write with an unsupported mode has no effect at all. */
     if (mode != SATP_BARE && (mode < SATP_SV39 || mode > hart->config.widest_satp))
         return CSR_OK;
-    hart->satp = value;
-    tlb_flush(hart);
-    /* Kernels that never heard of fence.i change address spaces after loading
-     * a program; looking at the code again costs a compare per page used. */
-    hart->code_generation++;
+    tlb_switch(hart, value);
     return CSR_REFETCH;
 }
 

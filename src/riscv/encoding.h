@@ -59,6 +59,7 @@ enum privilege {
 /* satp */
 #define SATP_MODE_SHIFT 60
 #define SATP_ASID_SHIFT 44
+#define SATP_ASID_BITS  16
 #define SATP_PPN_MASK   bits_mask(44)
 enum satp_mode {
     SATP_BARE = 0,

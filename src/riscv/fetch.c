@@ -25,34 +25,64 @@ static const struct code_op *fetch_alone(struct hart *hart)
     return fetch_single(hart, ID_RESUME);
 }
 
+static struct fetch_entry *entry_of(struct hart *hart, gva_t va)
+{
+    return &hart->fetch_tlb[(va >> PAGE_SHIFT) % FETCH_TLB_SIZE];
+}
+
+bool fetch_translate(struct hart *hart, gva_t va, gpa_t *pa)
+{
+    struct fetch_entry *entry = entry_of(hart, va);
+    gva_t page = va & ~PAGE_MASK;
+    struct mmu_result result;
+
+    if (LIKELY(entry->pa_tag == page)) {
+        *pa = entry->gpa | (va & PAGE_MASK);
+        return true;
+    }
+    if (!translate(hart, va, &result))
+        return false;
+    if (!pmp_page_is_uniform(hart, result.pa)) {
+        *pa = UINT64_MAX;
+        return true;
+    }
+    if (!space_ram(hart->config.space, result.pa & ~PAGE_MASK, PAGE_SIZE)) {
+        /* RAM whose page is shared with a device register can still be run. */
+        *pa = UINT64_MAX;
+        if (space_ram(hart->config.space, result.pa, 2))
+            return true;
+        hart_exception(hart, CAUSE_FETCH_ACCESS, va);
+        return false;
+    }
+    *entry =
+        (struct fetch_entry){.tag = TLB_NO_PAGE, .pa_tag = page, .gpa = result.pa & ~PAGE_MASK};
+    tlb_note_fetch(hart, va, &result);
+    *pa = result.pa;
+    return true;
+}
+
 static const struct code_op *fetch_miss(struct hart *hart)
 {
     gva_t pc = hart->pc;
-    struct mmu_result result;
+    gpa_t pa;
 
-    if (!translate(hart, pc, &result))
+    if (!fetch_translate(hart, pc, &pa))
         return NULL;
-    if (!pmp_page_is_uniform(hart, result.pa))
+    if (pa == UINT64_MAX)
         return fetch_alone(hart);
-    struct code_page *page = code_page_get(hart, result.pa & ~PAGE_MASK);
-    if (!page) {
-        /* RAM whose page is shared with a device register can still be run. */
-        if (space_ram(hart->config.space, result.pa, 2))
-            return fetch_alone(hart);
-        hart_exception(hart, CAUSE_FETCH_ACCESS, pc);
-        return NULL;
-    }
-    hart->fetch_tlb[(pc >> PAGE_SHIFT) % FETCH_TLB_SIZE] =
-        (struct fetch_entry){.tag = pc & ~PAGE_MASK, .page = page};
-    tlb_note_large(&hart->fetch_large[hart->privilege], pc, result.leaf_size);
-    hart->page = pc & ~PAGE_MASK;
+    /* It is RAM, so there is a page; making it may drop others from the TLB. */
+    struct code_page *page = code_page_get(hart, pa & ~PAGE_MASK);
+    struct fetch_entry *entry = entry_of(hart, pc);
+    entry->page = page;
+    entry->tag = pc & ~PAGE_MASK;
+    hart->page = entry->tag;
     return &page->ops[(pc & PAGE_MASK) / 2];
 }
 
 const struct code_op *fetch_op(struct hart *hart)
 {
     gva_t pc = hart->pc;
-    struct fetch_entry *entry = &hart->fetch_tlb[(pc >> PAGE_SHIFT) % FETCH_TLB_SIZE];
+    const struct fetch_entry *entry = entry_of(hart, pc);
 
     if (LIKELY(entry->tag == (pc & ~PAGE_MASK))) {
         hart->page = entry->tag;

@@ -165,7 +165,7 @@ struct hart {
     uint64_t fetch_epoch;
     bool fetch_nonglobal_s; /* S-mode has fetched from a page that is not global */
     bool data_nonglobal_s;  /* the same for MMU_S */
-    bool tlb_used[MMU_COUNT];
+    bool tlb_is_clear[MMU_COUNT]; /* nothing was entered since the last flush */
     uint64_t fetch_filter[TLB_FETCH_FILTER / 64]; /* hashes of pages that were fetched from */
     struct tlb_large_range fetch_large[PRIV_M + 1];
     /* Leaves of data: up to 2 MiB as hashes of their 2 MiB, those of the lower and
@@ -309,10 +309,11 @@ void pmp_update(struct hart *hart);
  * device, watched or not permitted, PMP divides the page): takes no exception,
  * and sets A and D only when the access is permitted. Owner thread. */
 bool hart_tlb_refill(struct hart *hart, gva_t va, unsigned size, enum access access);
-/* Enters a translation that allows `access` to the page of `va`, which lies at
- * `host`, whole in RAM and under one PMP rule. */
-void tlb_fill(struct hart *hart, gva_t va, enum access access, const struct mmu_result *result,
-              const uint8_t *host);
+/* The same, but only with what is known already; and entering what mmu_translate
+ * has found out for an access as data_index to a page which is whole in RAM, under
+ * one PMP rule and not watched. `host` is where `va` lies. */
+bool tlb_refill_from_second(struct hart *hart, gva_t va, enum access access);
+void tlb_fill(struct hart *hart, gva_t va, const struct mmu_result *result, const uint8_t *host);
 
 /* Dropping translations. Of the pages of guest-physical memory nothing is
  * dropped; see code_generation for that. Owner thread. */

@@ -164,17 +164,30 @@ HANDLER(fence_i)
     LEAVE(PC + op->length);
 }
 
+static void fence(struct hart *hart, const struct code_op *op)
+{
+    unsigned asid = (unsigned)bits_extract(X(rs2), 0, SATP_ASID_BITS);
+
+    if (op->rs1 && op->rs2)
+        tlb_flush_page_asid(hart, X(rs1), asid);
+    else if (op->rs1)
+        tlb_flush_page(hart, X(rs1));
+    else if (op->rs2)
+        tlb_flush_asid(hart, asid);
+    else
+        tlb_flush(hart);
+    /* A kernel without ASIDs may not know fence.i either: see tlb_switch. */
+    if (!op->rs1 && !op->rs2 && bits_extract(hart->satp, SATP_ASID_SHIFT, SATP_ASID_BITS) == 0)
+        hart->code_generation++;
+}
+
 static const struct code_op *fence_translation(struct hart *hart, const struct code_op *op,
                                                uint64_t icount)
 {
     if (hart->privilege == PRIV_U || (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TVM)))
         ILLEGAL();
     SYNC();
-    /* rs2 names an ASID; dropping the address in all of them is allowed. */
-    if (op->rs1)
-        tlb_flush_page(hart, X(rs1));
-    else
-        tlb_flush(hart);
+    fence(hart, op);
     LEAVE(PC + op->length);
 }
 

@@ -93,9 +93,11 @@ enum pte_update {
     PTE_FAULT,   /* see result->cause */
 };
 
-/* Steps 6 and 7: sets A, and D for stores, or faults when software must (Svade). */
+/* Steps 6 and 7: sets A, and D for stores, or faults when software must (Svade).
+ * An access that PMP will not permit sets nothing. */
 static enum pte_update update_accessed_dirty(struct hart *hart, const struct pte_slot *slot,
-                                             enum access access, struct mmu_result *result)
+                                             unsigned size, enum access access,
+                                             struct mmu_result *result)
 {
     uint64_t expected = slot->value;
     uint64_t wanted = expected | PTE_A | (access == ACCESS_STORE ? PTE_D : 0);
@@ -106,7 +108,8 @@ static enum pte_update update_accessed_dirty(struct hart *hart, const struct pte
         result->cause = page_fault[access];
         return PTE_FAULT;
     }
-    if (!pmp_allows(hart, slot->pa, PTE_SIZE, ACCESS_STORE, PRIV_S)) {
+    if (!pmp_allows(hart, slot->pa, PTE_SIZE, ACCESS_STORE, PRIV_S) ||
+        !pmp_allows(hart, result->pa, size, access, PRIV_S)) {
         result->cause = access_fault[access];
         return PTE_FAULT;
     }
@@ -126,12 +129,23 @@ static gpa_t leaf_address(uint64_t pte, gva_t va, unsigned level)
     return (base & ~bits_mask(offset_bits)) | (va & bits_mask(offset_bits));
 }
 
-static bool walk(struct hart *hart, gva_t va, enum access access, enum mmu_index index,
-                 struct mmu_result *result)
+static void describe_leaf(uint64_t pte, gva_t va, unsigned level, struct mmu_result *result)
+{
+    result->pa = leaf_address(pte, va, level);
+    result->leaf_size = PAGE_SIZE << (level * VPN_BITS);
+    if (pte & PTE_N)
+        result->leaf_size = PAGE_SIZE << NAPOT_BITS;
+    result->is_user = pte & PTE_U;
+    result->is_writable = (pte & (PTE_W | PTE_D)) == (PTE_W | PTE_D);
+}
+
+static bool walk(struct hart *hart, gva_t va, unsigned size, enum access access,
+                 enum mmu_index index, struct mmu_result *result)
 {
     unsigned levels = satp_levels(hart->satp);
     unsigned va_bits = PAGE_SHIFT + levels * VPN_BITS;
     gpa_t table = (hart->satp & SATP_PPN_MASK) << PAGE_SHIFT;
+    uint64_t global = 0;
 
     result->cause = page_fault[access];
     if ((uint64_t)bits_sign_extend(va, va_bits) != va)
@@ -149,21 +163,20 @@ static bool walk(struct hart *hart, gva_t va, enum access access, enum mmu_index
         if (!pte_is_valid(hart, pte, (unsigned)level))
             return false;
         if (!(pte & (PTE_R | PTE_X))) {
+            global |= pte & PTE_G;
             table = bits_extract(pte, PTE_PPN_SHIFT, 44) << PAGE_SHIFT;
             level--;
             continue;
         }
         if (!pte_permits(hart, pte, access, index))
             return false;
-        enum pte_update update = update_accessed_dirty(hart, &slot, access, result);
+        describe_leaf(pte, va, (unsigned)level, result);
+        result->is_global = (global | pte) & PTE_G;
+        enum pte_update update = update_accessed_dirty(hart, &slot, size, access, result);
         if (update == PTE_FAULT)
             return false;
         if (update == PTE_CHANGED)
             continue;
-        result->pa = leaf_address(pte, va, (unsigned)level);
-        result->leaf_size = PAGE_SIZE << ((unsigned)level * VPN_BITS);
-        if (pte & PTE_N)
-            result->leaf_size = PAGE_SIZE << NAPOT_BITS;
         return true;
     }
     return false;
@@ -177,17 +190,25 @@ bool mmu_translate(struct hart *hart, gva_t va, unsigned size, enum access acces
     if (privilege == PRIV_M || satp_levels(hart->satp) == 0) {
         result->pa = va;
         result->leaf_size = 0;
+        result->is_global = true;
+        result->is_user = false;
+        result->is_writable = true;
         if (va & ~PHYSICAL_MASK) {
             result->cause = access_fault[access];
             return false;
         }
-    } else if (!walk(hart, va, access, index, result)) {
+    } else if (!walk(hart, va, size, access, index, result)) {
         return false;
     }
     if (!pmp_allows(hart, result->pa, size, access, privilege)) {
         result->cause = access_fault[access];
         return false;
     }
+    if (access == ACCESS_STORE)
+        result->is_writable = true;
+    else if (result->is_writable)
+        result->is_writable =
+            pmp_allows(hart, result->pa & ~PAGE_MASK, PAGE_SIZE, ACCESS_STORE, privilege);
     return true;
 }
 
