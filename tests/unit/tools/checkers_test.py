@@ -3,6 +3,7 @@
 """Plants faults for the checkers of tools/: a checker that finds nothing proves
 nothing until it has found something. Prints TAP."""
 import pathlib
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -14,6 +15,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import check  # noqa: E402
 import check_budget  # noqa: E402
 import check_layers  # noqa: E402
+import check_no_vector  # noqa: E402
 import check_words  # noqa: E402
 
 MAP = """
@@ -156,9 +158,36 @@ def sums_count_cases_that_never_came():
     assert counted("ERROR", "1..1\nok 1\n") == (1, 1, 0)
 
 
+def faults_in_object(text):
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "a.c"
+        source.write_text(text)
+        subprocess.run(["cc", "-O1", "-ffreestanding", "-fno-stack-protector", "-c", str(source),
+                        "-o", str(source.with_suffix(".o"))], check=True)
+        return check_no_vector.check([str(source.with_suffix(".o"))])[0]
+
+
+def vector_accepts_integers_and_calls_of_its_own():
+    assert not faults_in_object("__attribute__((noinline)) long f(long a) { return a * 3; }"
+                             "long g(long a) { return f(a) + f(a + 1); }")
+
+
+def vector_refuses_a_vector_register():
+    one(faults_in_object("void f(double *a, float b) { *a = b; }")[:1], "f:", "vector register")
+
+
+def vector_refuses_a_call_to_elsewhere():
+    one(faults_in_object("void far(void); void f(void) { far(); far(); }")[:1], "f:", "far")
+
+
+def vector_accepts_a_call_to_elsewhere_where_devices_are_reached():
+    assert not faults_in_object("void far(void); void space_read(void) { far(); far(); }")
+
+
 def main():
     cases = [(name, case) for name, case in globals().items()
-             if callable(case) and name.split("_")[0] in ("layers", "budget", "words", "sums")]
+             if callable(case) and name.split("_")[0] in ("layers", "budget", "words", "sums",
+                                                         "vector")]
     failed = 0
     print(f"1..{len(cases)}")
     for number, (name, case) in enumerate(cases, 1):
