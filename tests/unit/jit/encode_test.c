@@ -464,17 +464,21 @@ static void check_three(enum x86_op op, unsigned width)
     }
 }
 
-/* vvvv, r/m */
-static void check_two_vvvv(enum x86_op op, unsigned width)
+/* vvvv, r/m, constant */
+static void check_vvvv_constant(enum x86_op op, unsigned width)
 {
-    for (unsigned pair = 0; pair < 256; pair++) {
-        unsigned vvvv = pair % 16;
-        unsigned rm = pair / 16;
+    for (unsigned n = 0; n < ARRAY_LEN(constants) * 256; n++) {
+        unsigned vvvv = n % 16;
+        unsigned rm = n / 16 % 16;
+        int32_t value = constant_form(op, width, n / 256);
         struct wanted want = {
-            op, width, {second_operand(op, width, vvvv), rm_register(op, width, rm)}, 2};
+            op,
+            width,
+            {second_operand(op, width, vvvv), rm_register(op, width, rm), constant(1, value)},
+            3};
         struct emitter e;
         start(&e);
-        emit_rr(&e, op, width, vvvv, rm);
+        emit_rri(&e, op, width, vvvv, rm, value);
         check(&e, &want);
     }
 }
@@ -497,7 +501,6 @@ static void check_row(enum x86_op op, unsigned width)
     case X86_KIND_MI8:
         check_one_constant(op, width);
         break;
-    case X86_KIND_RMI8:
     case X86_KIND_RMI32:
     case X86_KIND_VRMI:
     case X86_KIND_VMRI:
@@ -508,8 +511,8 @@ static void check_row(enum x86_op op, unsigned width)
     case X86_KIND_VRVMI:
         check_three(op, width);
         break;
-    case X86_KIND_VVM:
-        check_two_vvvv(op, width);
+    default: /* VVMI: has no row yet */
+        check_vvvv_constant(op, width);
         break;
     }
 }
