@@ -43,6 +43,7 @@ PROGRAMS = {
     "mmu_walk": [],
     "mmu_update": [],
     "mmu_access": [],
+    "mmu_switch": [],
     "misaligned": [],
     "atomics": [],
     "interrupts": [],

@@ -23,7 +23,7 @@ TIMEOUT_S = 60
 MACHINE = [HERE / "machine.c", GUEST / "start.S", GUEST / "runtime.c", GUEST / "print.c"]
 SUPERVISOR = [HERE / "supervisor.S", GUEST / "print.c"]
 PROGRAMS = [("shapes", 2), ("shapes", 4), ("contention", 2), ("contention", 4),
-            ("ipi", 2), ("ipi", 4), ("sbi", 2), ("sbi", 4)]
+            ("dirty", 2), ("dirty", 4), ("ipi", 2), ("ipi", 4), ("sbi", 2), ("sbi", 4)]
 SBI = {"sbi"}
 
 
