@@ -163,9 +163,10 @@ struct hart {
      * drops them when fetch_epoch has changed, and tags them with the ASID: a
      * change of that alone does not count. */
     uint64_t fetch_epoch;
-    bool fetch_nonglobal_s; /* S-mode has fetched from a page that is not global */
-    bool data_nonglobal_s;  /* the same for MMU_S */
+    bool fetch_nonglobal_s;       /* S-mode has fetched from a page that is not global */
+    bool data_nonglobal_s;        /* the same for MMU_S */
     bool tlb_is_clear[MMU_COUNT]; /* nothing was entered since the last flush */
+    bool fetch_is_clear[PRIV_M + 1];
     uint64_t fetch_filter[TLB_FETCH_FILTER / 64]; /* hashes of pages that were fetched from */
     struct tlb_large_range fetch_large[PRIV_M + 1];
     /* Leaves of data: up to 2 MiB as hashes of their 2 MiB, those of the lower and

@@ -209,8 +209,11 @@ static void drop_fetch(struct fetch_entry *entry)
 
 static void flush_fetch(struct hart *hart, unsigned privilege)
 {
+    if (hart->fetch_is_clear[privilege])
+        return;
     for (size_t i = 0; i < FETCH_TLB_SIZE; i++)
         drop_fetch(&hart->fetch[privilege][i]);
+    hart->fetch_is_clear[privilege] = true;
     hart->fetch_large[privilege] = (struct tlb_large_range){UINT64_MAX, 0};
 }
 
@@ -260,6 +263,7 @@ void tlb_note_fetch(struct hart *hart, gva_t va, const struct mmu_result *result
     unsigned bit = fetch_bit(va);
 
     hart->fetch_filter[bit / 64] |= BIT(bit % 64);
+    hart->fetch_is_clear[hart->privilege] = false;
     if (hart->privilege == PRIV_S && !result->is_global)
         hart->fetch_nonglobal_s = true;
     if (result->leaf_size > PAGE_SIZE) {
