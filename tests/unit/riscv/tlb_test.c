@@ -19,7 +19,7 @@
 #define VA        UINT64_C(0x40001000)
 #define MEGA_VA   UINT64_C(0x40400000)
 #define FLAGS     (PTE_V | PTE_R | PTE_W | PTE_X | PTE_A | PTE_D)
-#define MANY      (TLB_SIZE * 4)
+#define MANY      (UINT64_C(4) * TLB_SIZE)
 
 static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
 static struct space space;
