@@ -95,7 +95,6 @@ enum x86_kind {
     X86_KIND_MI,
     X86_KIND_MI32,
     X86_KIND_MI8,
-    X86_KIND_RMI8,
     X86_KIND_RMI32,
     X86_KIND_VRM,
     X86_KIND_VMR,
@@ -103,7 +102,7 @@ enum x86_kind {
     X86_KIND_VM,
     X86_KIND_VRVM,
     X86_KIND_VRMV,
-    X86_KIND_VVM,
+    X86_KIND_VVMI,
     X86_KIND_VRMI,
     X86_KIND_VRVMI,
 };
@@ -164,7 +163,7 @@ void emit_m(struct emitter *e, enum x86_op op, unsigned width, struct host_memor
 void emit_ri(struct emitter *e, enum x86_op op, unsigned width, unsigned rm, int32_t imm);
 void emit_mi(struct emitter *e, enum x86_op op, unsigned width, struct host_memory memory,
              int32_t imm);
-/* Kinds RMI8, RMI32, VRMI, VMRI. */
+/* Kinds RMI32, VRMI, VMRI, VVMI. */
 void emit_rri(struct emitter *e, enum x86_op op, unsigned width, unsigned reg, unsigned rm,
               int32_t imm);
 void emit_rrr(struct emitter *e, enum x86_op op, unsigned width, unsigned reg, unsigned second,
@@ -178,7 +177,8 @@ void emit_rrri(struct emitter *e, enum x86_op op, unsigned reg, unsigned second,
 /* The shortest instruction that puts `value` into a register. Leaves the flags
  * alone. */
 void emit_constant(struct emitter *e, unsigned reg, uint64_t value);
-void emit_lock(struct emitter *e); /* prefix of the next instruction */
+void emit_lock(struct emitter *e);                /* prefix of the next instruction */
+void emit_bswap(struct emitter *e, unsigned reg); /* 64 bits */
 void emit_ret(struct emitter *e);
 void emit_cdq(struct emitter *e, unsigned width); /* sign of rax into rdx */
 void emit_trap(struct emitter *e);                /* ud2: never reached */

@@ -149,7 +149,7 @@ static void report_debug_stop(struct hart_thread *thread)
 }
 
 /* On virtual time a run must end exactly where the next timer fires. */
-static void set_stop(struct hart_thread *thread)
+static void set_stop(struct hart_thread *thread, uint64_t most)
 {
     struct machine *machine = thread->machine;
     struct hart *hart = thread->hart;
@@ -164,9 +164,18 @@ static void set_stop(struct hart_thread *thread)
         hart->stop_at = UINT64_MAX;
     else
         hart->stop_at = hart->icount + instructions;
+    hart->stop_at = MIN(hart->stop_at, most);
 }
 
-static void run_once(struct hart_thread *thread)
+static enum hart_exit run_hart(struct hart_thread *thread)
+{
+    struct translator *translator = thread->machine->translator;
+
+    return translator ? translator_run(translator, thread->hart) : hart_run(thread->hart);
+}
+
+/* Once through hart_run; on virtual time not past `most` instructions. */
+static void run_once(struct hart_thread *thread, uint64_t most)
 {
     machine_serve_alarms(thread);
     if (atomic_load_explicit(&thread->power, memory_order_acquire) != HART_STARTED) {
@@ -174,8 +183,8 @@ static void run_once(struct hart_thread *thread)
         return;
     }
     if (thread->machine->config.virtual_time)
-        set_stop(thread);
-    switch (hart_run(thread->hart)) {
+        set_stop(thread, most);
+    switch (run_hart(thread)) {
     case HART_EXIT_POLL:
         break;
     case HART_EXIT_WFI:
@@ -201,7 +210,7 @@ static void *hart_thread_main(void *argument)
     for (;;) {
         if (!has_goal_run(thread->machine) && !wait_to_run(thread->machine))
             return NULL;
-        run_once(thread);
+        run_once(thread, UINT64_MAX);
     }
 }
 
@@ -217,6 +226,13 @@ int harts_create(struct machine *machine, struct error *err)
     const struct machine_config *config = &machine->config;
     size_t pages = config->cpus > MANY_HARTS ? CODE_PAGES_MANY_HARTS : CODE_PAGES;
 
+    size_t hart_size = config->translate ? translator_hart_size() : sizeof(struct hart);
+
+    if (config->translate) {
+        int result = translator_create(&config->translator, &machine->translator, err);
+        if (result < 0)
+            return result;
+    }
     for (unsigned i = 0; i < config->cpus; i++) {
         struct hart_thread *thread = &machine->harts[i];
         thread->machine = machine;
@@ -224,7 +240,7 @@ int harts_create(struct machine *machine, struct error *err)
         parker_init(&thread->parker);
         atomic_store(&thread->mtimer, ALARM_NEVER);
         thread->sbi_timer = ALARM_NEVER;
-        if (posix_memalign((void **)&thread->hart, 64, sizeof(*thread->hart)) != 0)
+        if (posix_memalign((void **)&thread->hart, 64, hart_size) != 0)
             return error_set(err, -ENOMEM, "cannot create hart %u: out of memory", i);
         thread->code_memory = map_lazy(code_cache_size(pages), "predecoded code", err);
         if (!thread->code_memory)
@@ -241,6 +257,8 @@ int harts_create(struct machine *machine, struct error *err)
             .code_pages = pages,
         };
         hart_init(thread->hart, &hart_config);
+        if (machine->translator)
+            translator_attach(machine->translator, thread->hart);
     }
     return 0;
 }
@@ -279,6 +297,7 @@ void harts_destroy(struct machine *machine)
         free(thread->hart);
         parker_fini(&thread->parker);
     }
+    translator_destroy(machine->translator);
 }
 
 void machine_resume(struct machine *machine)
@@ -316,6 +335,15 @@ void machine_pause(struct machine *machine)
 bool machine_is_running(const struct machine *machine)
 {
     return has_goal_run(machine);
+}
+
+void machine_run(struct machine *machine, unsigned index, uint64_t instructions)
+{
+    struct hart_thread *thread = &machine->harts[index];
+    uint64_t end = thread->hart->icount + instructions;
+
+    while (thread->hart->icount < end && machine->event_count == 0)
+        run_once(thread, end);
 }
 
 void machine_step(struct machine *machine, unsigned index)

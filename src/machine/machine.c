@@ -175,7 +175,10 @@ bool machine_find_symbol(const struct machine *machine, const char *name, gpa_t 
 
 struct machine_stats machine_stats(const struct machine *machine)
 {
-    struct machine_stats stats = {.run_ns = machine->run_ns};
+    struct machine_stats stats = {.run_ns = machine->run_ns, .translates = machine->translator};
+
+    if (machine->translator)
+        stats.translator = translator_stats(machine->translator);
 
     for (unsigned i = 0; i < machine->config.cpus; i++) {
         stats.instructions += machine->harts[i].hart->icount;

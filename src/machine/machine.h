@@ -16,6 +16,7 @@
 #include "port/power.h"
 #include "port/stream.h"
 #include "riscv/encoding.h"
+#include "translator/translator.h"
 
 struct machine;
 struct hart;
@@ -64,6 +65,8 @@ struct machine_config {
     uint64_t memory_bytes; /* multiple of a page */
     struct extension_set extensions;
     enum satp_mode widest_satp;
+    bool translate; /* by the translator; else the interpreter executes */
+    struct translator_options translator;
     struct machine_boot boot;
     struct stream_port serial;  /* behind the UART */
     struct stream_port console; /* behind a virtio console; no write function: none there */
@@ -98,6 +101,8 @@ struct machine_stats {
     uint64_t instructions;
     uint64_t traps;
     uint64_t run_ns; /* wall time the machine was not paused */
+    bool translates;
+    struct translator_stats translator;
 };
 
 /* Builds the machine with its guest loaded, paused at reset. */
@@ -130,6 +135,11 @@ unsigned machine_hart_count(const struct machine *machine);
 struct hart *machine_hart(struct machine *machine, unsigned index);
 /* Runs one instruction of one hart of a paused machine. */
 void machine_step(struct machine *machine, unsigned index);
+/* Runs one hart of a paused machine on the calling thread: until it has retired
+ * about `instructions` more (on virtual time: to the first point at or behind them
+ * where a hart looks at the outside, the same whatever executes it), an event is
+ * there, or it has waited. Not while a debugger is attached. */
+void machine_run(struct machine *machine, unsigned index, uint64_t instructions);
 /* Reads or writes guest-physical memory without side effects on devices.
  * False: not all of it is RAM. */
 MUST_CHECK bool machine_read_ram(struct machine *machine, gpa_t at, void *to, uint64_t size);

@@ -111,6 +111,7 @@ struct machine {
     pthread_mutex_t device_lock;
 
     struct hart_thread harts[MACHINE_MAX_HARTS];
+    struct translator *translator; /* NULL: the interpreter executes */
 
     /* Running and pausing. */
     pthread_mutex_t state_mutex;

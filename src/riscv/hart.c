@@ -21,13 +21,15 @@ void hart_reset(struct hart *hart)
     struct hart_config config = hart->config;
     struct hart_debug debug = hart->debug;
     struct code_cache *code = hart->code;
-    uint64_t fetch_epoch = hart->fetch_epoch; /* never comes back */
+    uint64_t fetch_epoch = hart->fetch_epoch; /* these two never come back */
+    uint64_t code_generation = hart->code_generation;
 
     memset(hart, 0, sizeof(*hart));
     hart->config = config;
     hart->debug = debug;
     hart->code = code;
     hart->fetch_epoch = fetch_epoch;
+    hart->code_generation = code_generation + 1;
     hart->pc = config.reset_pc;
     hart->stimecmp = UINT64_MAX;
     hart->stop_at = UINT64_MAX;

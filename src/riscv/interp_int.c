@@ -210,17 +210,17 @@ HANDLER(prefetch_w) { NEXT(); }
 /* ---- jumps: the places where requests, interrupts and the end of the slice are
  * looked for ---- */
 
-#define BRANCH_OP(id, condition)                                       \
-    HANDLER(id)                                                        \
-    {                                                                  \
-        uint64_t a = X(rs1);                                           \
-        uint64_t b = X(rs2);                                           \
-        if (!(condition))                                              \
-            NEXT();                                                    \
-        if (LIKELY(op->near && !(op->imm & hart->ialign) &&            \
-                   (op->imm > 0 || !interp_must_leave(hart, icount)))) \
-            CONTINUE(OP_AT(op->imm));                                  \
-        TAIL jump_far(hart, op, icount);                               \
+#define BRANCH_OP(id, condition)                                           \
+    HANDLER(id)                                                            \
+    {                                                                      \
+        uint64_t a = X(rs1);                                               \
+        uint64_t b = X(rs2);                                               \
+        if (!(condition))                                                  \
+            NEXT();                                                        \
+        if (LIKELY(op->near && !(op->imm & hart->ialign) &&                \
+                   (op->imm > 0 || !interp_must_leave(hart, icount + 1)))) \
+            CONTINUE(OP_AT(op->imm));                                      \
+        TAIL jump_far(hart, op, icount);                                   \
     }
 
 /* An unaligned target is the fault of the jump, not of its target. */
@@ -259,7 +259,7 @@ HANDLER(jal)
     if (is_misaligned(hart, op, target, icount))
         return NULL;
     X(rd) = PC + op->length;
-    if (LIKELY(op->near && (op->imm > 0 || !interp_must_leave(hart, icount))))
+    if (LIKELY(op->near && (op->imm > 0 || !interp_must_leave(hart, icount + 1))))
         CONTINUE(OP_AT(op->imm));
     TAIL_OTHER interp_jump(hart, target, icount, op->imm <= 0);
 }
@@ -273,7 +273,7 @@ HANDLER(jalr)
     X(rd) = PC + op->length;
     struct fetch_entry *entry = &hart->fetch_tlb[(target >> PAGE_SHIFT) % FETCH_TLB_SIZE];
     if (LIKELY(op->near && entry->tag == (target & ~PAGE_MASK) &&
-               !interp_must_leave(hart, icount))) {
+               !interp_must_leave(hart, icount + 1))) {
         hart->page = entry->tag;
         CONTINUE(&entry->page->ops[(target & PAGE_MASK) / 2]);
     }

@@ -38,7 +38,9 @@ void vm_config_init(struct vm_config *config)
         .widest_satp = SATP_SV39,
         .serial = "stdio",
         .name = "doppel",
+        .translator = {.features = cpu_features_detect()},
     };
+    config->translate = translator_is_supported(&config->translator.features);
 }
 
 void vm_config_fini(struct vm_config *config)
@@ -148,14 +150,63 @@ static int parse_cpu(struct vm_config *config, const char *value, struct error *
     return 0;
 }
 
-static int parse_engine(const char *value, struct error *err)
+static int parse_engine(struct vm_config *config, const char *value, struct error *err)
 {
-    if (strcmp(value, "auto") == 0 || strcmp(value, "interp") == 0)
+    if (strcmp(value, "auto") == 0) {
+        config->translate = translator_is_supported(&config->translator.features);
         return 0;
-    if (strcmp(value, "jit") == 0)
-        return bad_value(OPTION_ENGINE, value, "this build has no translator; use auto or interp",
+    }
+    config->translate = strcmp(value, "jit") == 0;
+    if (config->translate && !translator_is_supported(&config->translator.features))
+        return bad_value(OPTION_ENGINE, value, "this host cannot run the translator; use interp",
                          err);
-    return bad_value(OPTION_ENGINE, value, "auto or interp is wanted", err);
+    if (config->translate || strcmp(value, "interp") == 0)
+        return 0;
+    return bad_value(OPTION_ENGINE, value, "auto, interp or jit is wanted", err);
+}
+
+static int parse_jit_word(struct vm_config *config, const char *word, struct error *err)
+{
+    struct translator_options *options = &config->translator;
+    uint64_t number;
+
+    if (strcmp(word, "no-chain") == 0)
+        options->no_chaining = true;
+    else if (strcmp(word, "no-fast-memory") == 0)
+        options->no_fast_memory = true;
+    else if (strcmp(word, "no-inline") == 0)
+        options->no_inline = true;
+    else if (strncmp(word, "cache=", 6) == 0 && text_parse_size(word + 6, &number) &&
+             number >= TRANSLATOR_MIN_CACHE && number <= TRANSLATOR_MAX_CACHE)
+        options->cache_bytes = number;
+    else if (strncmp(word, "unit=", 5) == 0 &&
+             text_parse_u64(word + 5, TRANSLATOR_MAX_UNIT, &number) && number > 0)
+        options->unit_limit = (unsigned)number;
+    else
+        return bad_value(OPTION_JIT, word, "see --help", err);
+    return 0;
+}
+
+static int parse_jit(struct vm_config *config, const char *value, struct error *err)
+{
+    char words[256];
+    char *save = NULL;
+
+    if (strlen(value) >= sizeof(words))
+        return bad_value(OPTION_JIT, value, "the list is too long", err);
+    memcpy(words, value, strlen(value) + 1);
+    char *features = strstr(words, "cpu=");
+    if (features && (features == words || features[-1] == ',')) {
+        if (cpu_features_restrict(&config->translator.features, features + 4, err) < 0)
+            return -EINVAL;
+        *features = 0;
+    }
+    for (char *word = strtok_r(words, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
+        int result = parse_jit_word(config, word, err);
+        if (result < 0)
+            return result;
+    }
+    return 0;
 }
 
 static int parse_disk_word(struct vm_disk_config *disk, const char *word, struct error *err)
@@ -281,7 +332,9 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
     case OPTION_CPU:
         return parse_cpu(config, value, err);
     case OPTION_ENGINE:
-        return parse_engine(value, err);
+        return parse_engine(config, value, err);
+    case OPTION_JIT:
+        return parse_jit(config, value, err);
     case OPTION_DISK:
         return parse_disk(config, value, err);
     case OPTION_NET:

@@ -35,6 +35,8 @@ struct vm_config {
     uint64_t memory_bytes;
     struct extension_set extensions;
     enum satp_mode widest_satp;
+    bool translate;
+    struct translator_options translator;
     struct vm_disk_config disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
     const char *serial;

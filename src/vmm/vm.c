@@ -288,6 +288,8 @@ static int create_machine(struct vm *vm, struct error *err)
         .memory_bytes = config->memory_bytes,
         .extensions = config->extensions,
         .widest_satp = config->widest_satp,
+        .translate = config->translate,
+        .translator = config->translator,
         .boot = {.mode = firmware_mode(vm),
                  .firmware = machine_file(config->firmware, &vm->firmware),
                  .kernel = machine_file(config->kernel, &vm->kernel),

@@ -189,8 +189,7 @@ void emit_rr(struct emitter *e, enum x86_op op, unsigned width, unsigned reg, un
         operand.reg = reg;
         reg = rm;
     }
-    e->out->at = row->kind == X86_KIND_VVM ? put(e, op, width, row->digit, reg, &operand)
-                                           : put(e, op, width, reg, 0, &operand);
+    e->out->at = put(e, op, width, reg, 0, &operand);
 }
 
 void emit_rm(struct emitter *e, enum x86_op op, unsigned width, unsigned reg,
@@ -265,7 +264,8 @@ void emit_rri(struct emitter *e, enum x86_op op, unsigned width, unsigned reg, u
         operand.reg = reg;
         reg = rm;
     }
-    uint8_t *at = put(e, op, width, reg, 0, &operand);
+    uint8_t *at = row->kind == X86_KIND_VVMI ? put(e, op, width, row->digit, reg, &operand)
+                                             : put(e, op, width, reg, 0, &operand);
     if (row->kind == X86_KIND_RMI32)
         at = put32(at, (uint32_t)imm);
     else
@@ -335,6 +335,12 @@ static void put_bytes(struct emitter *e, const uint8_t *bytes, size_t count)
 void emit_lock(struct emitter *e)
 {
     put_bytes(e, (const uint8_t[]){0xf0}, 1);
+}
+
+void emit_bswap(struct emitter *e, unsigned reg)
+{
+    put_bytes(
+        e, (const uint8_t[]){(uint8_t)(REX | 8 | reg >> 3), 0x0f, (uint8_t)(0xc8 | (reg & 7))}, 3);
 }
 
 void emit_ret(struct emitter *e)

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The code cache: memory for host code, the table of entries, guest pages and
+ * their units, and giving all of it up when it is full. */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "host/map.h"
+#include "translator/internal.h"
+
+#define DEFAULT_CACHE_BYTES (UINT64_C(128) << 20)
+/* Of the cache; what accesses and jumps need in the cold part is a bit less than
+ * what they need in the hot part. */
+#define HOT_SHARE(size)     ((size) / 16 * 9)
+#define THUNK_BYTES         8192
+/* Room one unit may need in either part. */
+#define UNIT_ROOM           (64u << 10)
+
+int cache_create(struct translator *t, struct error *err)
+{
+    size_t size = t->options.cache_bytes ? t->options.cache_bytes : DEFAULT_CACHE_BYTES;
+    int result = code_map_create(&t->map, size, err);
+
+    if (result < 0)
+        return result;
+    t->entries = map_lazy(ENTRY_SLOTS * sizeof(*t->entries), "code entries", err);
+    if (!t->entries)
+        return -ENOMEM;
+    t->hot_start = THUNK_BYTES;
+    t->hot_at = t->hot_start;
+    t->hot_end = HOT_SHARE(t->map.size);
+    t->cold_at = t->hot_end;
+    t->cold_end = t->map.size;
+    return 0;
+}
+
+static uint32_t slot_of(uint64_t key)
+{
+    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - 18));
+}
+_Static_assert(ENTRY_SLOTS == 1u << 18, "slot_of");
+
+/* Keys are never removed while harts run, so that a search ends at the first free
+ * slot whoever writes meanwhile. */
+bool cache_insert(struct translator *t, uint64_t key, uint32_t code)
+{
+    uint32_t at = slot_of(key);
+
+    if (t->entry_count > ENTRY_SLOTS / 4 * 3)
+        return false;
+    for (;; at = (at + 1) % ENTRY_SLOTS) {
+        struct entry_slot *slot = &t->entries[at];
+        uint64_t found = atomic_load_explicit(&slot->key, memory_order_relaxed);
+        if (found != key && found != 0)
+            continue;
+        atomic_store_explicit(&slot->code, code, memory_order_release);
+        if (found == 0) {
+            atomic_store_explicit(&slot->key, key, memory_order_release);
+            t->entry_count++;
+        }
+        return true;
+    }
+}
+
+static void remove_entry(struct translator *t, uint64_t key, const struct unit *unit)
+{
+    for (uint32_t at = slot_of(key);; at = (at + 1) % ENTRY_SLOTS) {
+        struct entry_slot *slot = &t->entries[at];
+        uint64_t found = atomic_load_explicit(&slot->key, memory_order_relaxed);
+        if (found == 0)
+            return;
+        if (found != key)
+            continue;
+        uint32_t code = atomic_load_explicit(&slot->code, memory_order_relaxed);
+        if (code >= unit->code && code < unit->code + unit->code_size)
+            atomic_store_explicit(&slot->code, 0, memory_order_release);
+        return;
+    }
+}
+
+struct guest_page *cache_page(struct translator *t, gpa_t gpa, const uint8_t *ram)
+{
+    struct guest_page **bucket = &t->pages[(gpa >> PAGE_SHIFT) % PAGE_BUCKETS];
+
+    for (struct guest_page *page = *bucket; page; page = page->next)
+        if (page->gpa == gpa)
+            return page;
+    struct guest_page *page = calloc(1, sizeof(*page));
+    if (!page)
+        return NULL;
+    page->gpa = gpa;
+    page->ram = ram;
+    page->checked = atomic_load(&t->time);
+    page->next = *bucket;
+    *bucket = page;
+    return page;
+}
+
+static void lock_links(struct translator *t)
+{
+    while (atomic_exchange_explicit(&t->links, 1, memory_order_acquire))
+        __builtin_ia32_pause();
+}
+
+static void unlock_links(struct translator *t)
+{
+    atomic_store_explicit(&t->links, 0, memory_order_release);
+}
+
+static void unlink_jumps(struct translator *t, const struct unit *unit)
+{
+    for (unsigned i = 0; i < unit->link_count; i++)
+        emit_patch(cache_write_address(t, unit->links[i].site),
+                   cache_write_address(t, unit->links[i].stub));
+}
+
+static void kill_unit(struct translator *t, const struct guest_page *page, struct unit *unit)
+{
+    for (unsigned i = 0; i < unit->entry_count; i++)
+        remove_entry(t, entry_key(page->gpa + unit->entries[i], unit->context), unit);
+    t->stats.units_killed++;
+    free(unit);
+}
+
+static bool is_unchanged(const struct guest_page *page, const struct unit *unit)
+{
+    return memcmp(unit->source, page->ram + unit->first, (size_t)(unit->last - unit->first)) == 0;
+}
+
+void cache_check_page(struct translator *t, struct guest_page *page)
+{
+    /* Read before the comparison: whoever raises it later wants another one. */
+    uint64_t now = atomic_load(&t->time);
+    struct unit **link = &page->units;
+    bool changed = false;
+
+    t->stats.pages_checked++;
+    while (*link) {
+        struct unit *unit = *link;
+        if (is_unchanged(page, unit)) {
+            link = &unit->next;
+            continue;
+        }
+        *link = unit->next;
+        kill_unit(t, page, unit);
+        changed = true;
+    }
+    if (changed) {
+        /* Any unit of the page may lead to one that is gone. */
+        lock_links(t);
+        for (struct unit *unit = page->units; unit; unit = unit->next)
+            unlink_jumps(t, unit);
+        unlock_links(t);
+    }
+    page->checked = now;
+}
+
+bool cache_has_room(const struct translator *t)
+{
+    return t->hot_end - t->hot_at >= UNIT_ROOM && t->cold_end - t->cold_at >= UNIT_ROOM &&
+           t->entry_count <= ENTRY_SLOTS / 2;
+}
+
+static void free_pages(struct translator *t)
+{
+    for (unsigned i = 0; i < PAGE_BUCKETS; i++) {
+        while (t->pages[i]) {
+            struct guest_page *page = t->pages[i];
+            t->pages[i] = page->next;
+            while (page->units) {
+                struct unit *unit = page->units;
+                page->units = unit->next;
+                free(unit);
+            }
+            free(page);
+        }
+    }
+}
+
+void cache_flush(struct translator *t)
+{
+    atomic_store(&t->flush_wanted, 1);
+    for (struct translated_hart *th = t->harts; th; th = th->next)
+        while (atomic_load(&th->in_code)) {
+            hart_kick(&th->hart);
+            sched_yield();
+        }
+    free_pages(t);
+    map_clear(t->entries, ENTRY_SLOTS * sizeof(*t->entries));
+    t->entry_count = 0;
+    t->hot_at = t->hot_start;
+    t->cold_at = t->hot_end;
+    t->stats.flushes++;
+    atomic_fetch_add(&t->flush_epoch, 1);
+    atomic_store(&t->flush_wanted, 0);
+}
+
+void cache_enter(struct translator *t, struct translated_hart *th)
+{
+    for (;;) {
+        /* Sequentially consistent with flush_wanted: one of the two sees the other. */
+        atomic_store(&th->in_code, 1);
+        if (LIKELY(!atomic_load(&t->flush_wanted)))
+            return;
+        atomic_store(&th->in_code, 0);
+        pthread_mutex_lock(&t->mutex); /* held by whoever flushes */
+        pthread_mutex_unlock(&t->mutex);
+    }
+}
+
+void cache_leave(struct translator *t, struct translated_hart *th)
+{
+    (void)t;
+    atomic_store(&th->in_code, 0);
+}
+
+void cache_destroy(struct translator *t)
+{
+    free_pages(t);
+    if (t->entries)
+        map_free(t->entries, ENTRY_SLOTS * sizeof(*t->entries));
+    code_map_free(&t->map);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The translator as the files of this folder see it.
+ *
+ * A *unit* is the translation of a stretch of one guest page for one context. It
+ * has several entries; the table `entries` leads from (guest-physical address,
+ * context) to host code. Nothing in host code depends on the virtual address.
+ *
+ * Host registers while host code runs: see registers.h.
+ *
+ * Locks: `mutex` is held to translate, to check pages and to flush; `links`, a
+ * spin lock, to patch jumps. mutex before links. Host code runs without locks. */
+#pragma once
+
+#include "host/code_map.h"
+#include "jit/emit.h"
+#include "translator/translator.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* ---- contexts: what a translation depends on besides the code ---- */
+
+enum {
+    CONTEXT_INDEX = 3 << 0,      /* enum mmu_index of data accesses */
+    CONTEXT_PRIVILEGE_SHIFT = 2, /* enum privilege */
+    CONTEXT_FP_ON = 1 << 4,      /* mstatus.FS is dirty: FP needs no look at it */
+    CONTEXT_RM_SHIFT = 5,        /* enum rounding_class of frm */
+    CONTEXT_COUNT = 1 << 7,
+    /* Variant of a unit whose accesses are each checked by themselves. Not part of
+     * the state of a hart. */
+    CONTEXT_UNGROUPED = 1 << 7,
+};
+#define CONTEXT_TAG_SHIFT 57 /* contexts stand above the virtual address in jump tags */
+
+enum rounding_class {
+    ROUNDING_RNE,
+    ROUNDING_HOST, /* the host's rounding control can do it */
+    ROUNDING_SOFT, /* RMM and reserved: dynamic rounding goes to the interpreter */
+};
+
+/* ---- per hart ---- */
+
+#define JUMP_CACHE_SIZE 4096
+#define PAGE_CACHE_SIZE 256
+
+struct jump_entry {
+    uint64_t tag;  /* virtual address ^ context_tag */
+    uint64_t code; /* host address */
+};
+
+struct page_entry {
+    uint64_t tag; /* page address ^ context_tag; never all ones when used */
+    struct guest_page *page;
+};
+#define NO_TAG UINT64_MAX
+
+struct hart_counters {
+    uint64_t exits_find;
+    uint64_t exits_poll;
+    uint64_t fallbacks;
+    uint64_t jump_misses;
+    uint64_t tlb_refills;
+    uint64_t slow_accesses;
+};
+
+/* Operands of vector instructions. */
+struct fp_constants {
+    _Alignas(16) uint64_t box[2]; /* the upper half of a boxed single */
+    uint64_t sign64[2];
+    uint64_t sign32[2];
+    uint64_t nan64[2]; /* canonical */
+    uint64_t nan32[2]; /* canonical and boxed */
+    uint64_t two63[2]; /* 2^63 as a double, as a single in the upper half */
+};
+
+struct translated_hart {
+    struct hart hart; /* must be first */
+    struct fp_constants constants;
+    uint64_t context_tag;
+    uint32_t context;
+    uint32_t mxcsr;          /* to run host code with; then what it left */
+    uint64_t address;        /* of the access that left host code */
+    uint64_t value;          /* to store, or loaded */
+    uint32_t info;           /* INFO_ of it */
+    uint32_t wanted_variant; /* CONTEXT_UNGROUPED, or 0: of the code for hart.pc */
+    uint32_t host_mxcsr;     /* of C code */
+    uint64_t stack;          /* rsp of host code */
+    uint64_t group[4];       /* addends that several accesses of a unit share */
+    struct translator *translator;
+    struct translated_hart *next;
+    uint64_t fetch_epoch;     /* of hart when the two caches below were last right */
+    uint64_t flush_epoch;     /* of translator, likewise */
+    uint64_t code_generation; /* of hart, when needs_check was last raised */
+    uint64_t needs_check;     /* pages must have been checked at this time or later */
+    uint64_t asid_high;       /* bits of the ASID that jump tags have no room for */
+    _Atomic uint32_t in_code; /* may execute host code: flushes wait */
+    struct hart_counters counters;
+    struct page_entry pages[PAGE_CACHE_SIZE];
+    struct jump_entry jumps[JUMP_CACHE_SIZE];
+};
+
+static inline struct translated_hart *of_hart(struct hart *hart)
+{
+    return (struct translated_hart *)(void *)hart;
+}
+
+/* ---- units and pages ---- */
+
+/* A patchable jump out of a unit. */
+struct link {
+    uint32_t site; /* of its displacement, from the start of the cache */
+    uint32_t stub; /* where it leads while unlinked */
+};
+
+struct unit {
+    struct unit *next; /* in its page */
+    uint8_t context;
+    uint16_t first; /* the guest bytes it was made from: [first, last) of the page */
+    uint16_t last;
+    uint32_t code;      /* in the cache */
+    uint32_t code_size; /* of the hot part */
+    uint32_t cold;
+    uint32_t cold_size;
+    uint16_t guest_count;
+    uint16_t entry_count;
+    uint16_t link_count;
+    uint16_t *entries; /* offsets in the page */
+    struct link *links;
+    uint8_t *source; /* copy of [first, last) */
+};
+
+struct guest_page {
+    struct guest_page *next; /* in its bucket */
+    gpa_t gpa;
+    const uint8_t *ram;
+    uint64_t checked; /* translator->time when it was last compared with memory */
+    struct unit *units;
+};
+
+struct entry_slot {
+    _Atomic uint64_t key;  /* gpa | context << 56; 0: free */
+    _Atomic uint32_t code; /* in the cache; 0: none any more */
+};
+
+#define ENTRY_SLOTS  (1u << 18)
+#define PAGE_BUCKETS 4096
+
+/* Why host code returned to the dispatcher. */
+enum leave_reason {
+    LEAVE_FIND, /* hart->pc has no code that is known here */
+    LEAVE_POLL, /* look at the outside */
+};
+
+/* Code that units call or jump to; made once. */
+struct thunks {
+    unsigned (*enter)(struct hart *hart, const uint8_t *code); /* enum leave_reason */
+    const uint8_t *exit_find;                                  /* hart->pc set */
+    const uint8_t *exit_poll;                                  /* hart->pc set */
+    const uint8_t *poll_here;                                  /* ecx: offset in the page */
+    const uint8_t *poll_at;                                    /* rax: pc */
+    const uint8_t *jump_miss;                                  /* rax: pc */
+    const uint8_t *link;            /* called; followed by struct link_data */
+    const uint8_t *load;            /* called; rax: address, ecx: info */
+    const uint8_t *store;           /* called; rax: address, rdx: value, ecx: info */
+    const uint8_t *refill;          /* called; rax: address, ecx: info */
+    const uint8_t *execute;         /* called; eax: raw instruction, ecx: info */
+    const uint8_t *execute_fetched; /* ecx: offset; r15 exact */
+};
+
+struct translation;
+
+struct translator {
+    struct translator_options options;
+    struct code_map map;
+    size_t hot_start; /* after the thunks */
+    size_t hot_at;
+    size_t hot_end;
+    size_t cold_at;
+    size_t cold_end;
+    struct thunks thunks;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t flushed;
+    _Atomic uint32_t links; /* spin lock */
+    _Atomic uint32_t flush_wanted;
+    _Atomic uint64_t flush_epoch;
+    _Atomic uint64_t time; /* raised whenever some hart wants code checked */
+    struct translated_hart *harts;
+
+    struct entry_slot *entries;
+    size_t entry_count;
+    struct guest_page *pages[PAGE_BUCKETS];
+    struct translation *translation; /* work space; guarded by mutex */
+    struct translator_stats stats;   /* guarded by mutex, but for what harts count */
+};
+
+/* Operands of slow paths, in 32 bits: what is needed to make pc and icount exact. */
+#define INFO_OFFSET_MASK   0xfffu
+#define INFO_PENDING_SHIFT 12 /* instructions retired since r15 was updated: 8 bits */
+#define INFO_SIZE_SHIFT    20 /* log2 of the size: 2 bits */
+#define INFO_SIGNED        (1u << 22)
+#define INFO_BOX           (1u << 23) /* NaN-box the loaded single */
+#define INFO_STORE         (1u << 24)
+
+/* Behind a call of thunks.link. */
+struct link_data {
+    uint32_t site;
+    uint32_t offset; /* of the target in the page of the hart; CONTEXT_UNGROUPED << PAGE_SHIFT */
+};
+
+/* ---- cache.c ---- */
+MUST_CHECK int cache_create(struct translator *t, struct error *err);
+void cache_destroy(struct translator *t);
+static inline uint64_t entry_key(gpa_t gpa, unsigned context)
+{
+    /* Bit 0 of an instruction's address is zero: it tells a key from a free slot. */
+    return gpa | 1 | (uint64_t)context << 56;
+}
+/* Host code for a key, NULL when there is none. Light, no lock. */
+const uint8_t *cache_find(const struct translator *t, uint64_t key);
+/* All under mutex. */
+bool cache_insert(struct translator *t, uint64_t key, uint32_t code);
+struct guest_page *cache_page(struct translator *t, gpa_t gpa, const uint8_t *ram);
+void cache_check_page(struct translator *t, struct guest_page *page);
+bool cache_has_room(const struct translator *t);
+/* Waits for all harts to leave host code and forgets everything. The caller is
+ * not in host code. */
+void cache_flush(struct translator *t);
+/* A hart's way in and out of host code: waits while a flush is under way. */
+void cache_enter(struct translator *t, struct translated_hart *th);
+void cache_leave(struct translator *t, struct translated_hart *th);
+/* Patches a jump, unless something changes links right now. Light. */
+void cache_link(struct translator *t, uint32_t site, const uint8_t *code);
+
+static inline uint8_t *cache_write_address(const struct translator *t, uint32_t at)
+{
+    return t->map.write + at;
+}
+
+/* ---- thunks.c ---- */
+void thunks_make(struct translator *t);
+
+/* ---- context.c: light ---- */
+/* After any change of mode: recomputes context and context_tag. */
+void context_update(struct translated_hart *th);
+/* Drops what fences have made wrong. */
+void context_sync(struct translated_hart *th);
+
+/* ---- runtime.c: called by thunks. Light ones touch no vector register. ---- */
+const uint8_t *runtime_find(struct translated_hart *th, gva_t pc);
+const uint8_t *runtime_link(struct translated_hart *th, const struct link_data *data);
+bool runtime_refill(struct translated_hart *th, gva_t va, uint32_t info);
+/* These run with all guest state in struct hart. */
+bool runtime_load(struct translated_hart *th);
+bool runtime_store(struct translated_hart *th);
+/* Returns 0: go on behind; else enum leave_reason + 1. */
+unsigned runtime_execute(struct translated_hart *th, uint32_t raw);
+unsigned runtime_execute_fetched(struct translated_hart *th);
+
+/* ---- translate.c ---- */
+/* Translates from `offset` of `page`. NULL: the cache is full. Under mutex. */
+const uint8_t *translate_unit(struct translator *t, struct guest_page *page, unsigned offset,
+                              unsigned context, const struct extension_set *extensions);

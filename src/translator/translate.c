@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From guest code to a unit: which instructions it takes, the order of their
+ * translation, and the jumps between them. */
+#include "translator/translate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/endian.h"
+#include "host/clock.h"
+
+#define DEFAULT_UNIT_LIMIT 96
+
+/* ---- guest registers ---- */
+
+unsigned get_x(struct translation *tr, unsigned reg, unsigned scratch)
+{
+    unsigned host = pinned_x(reg);
+
+    if (host != NO_REGISTER)
+        return host;
+    copy_x(tr, scratch, reg);
+    return scratch;
+}
+
+void copy_x(struct translation *tr, unsigned host, unsigned reg)
+{
+    unsigned pinned = pinned_x(reg);
+
+    if (reg == 0)
+        emit_rr(&tr->e, X86_XOR, 4, host, host);
+    else if (pinned == NO_REGISTER)
+        emit_rm(&tr->e, X86_MOV, 8, host, guest_x(reg));
+    else if (pinned != host)
+        emit_rr(&tr->e, X86_MOV, 8, host, pinned);
+}
+
+unsigned target_x(unsigned rd, unsigned scratch)
+{
+    unsigned host = pinned_x(rd);
+
+    return host == NO_REGISTER ? scratch : host;
+}
+
+void put_x(struct translation *tr, unsigned rd, unsigned host)
+{
+    unsigned pinned = pinned_x(rd);
+
+    if (rd == 0)
+        return;
+    if (pinned == NO_REGISTER)
+        emit_rm(&tr->e, X86_MOV_STORE, 8, host, guest_x(rd));
+    else if (pinned != host)
+        emit_rr(&tr->e, X86_MOV, 8, pinned, host);
+}
+
+void with_x(struct translation *tr, enum x86_op op, unsigned width, unsigned host, unsigned reg)
+{
+    unsigned pinned = pinned_x(reg);
+
+    if (pinned != NO_REGISTER)
+        emit_rr(&tr->e, op, width, host, pinned);
+    else
+        emit_rm(&tr->e, op, width, host, guest_x(reg));
+}
+
+/* ---- flow ---- */
+
+void pay_pending(struct translation *tr)
+{
+    if (tr->pending)
+        emit_ri(&tr->e, X86_ADD_IMM, 8, ICOUNT, (int32_t)tr->pending);
+    tr->pending = 0;
+}
+
+uint32_t info_of(const struct translation *tr)
+{
+    return tr->insns[tr->at].offset | tr->pending << INFO_PENDING_SHIFT;
+}
+
+void emit_fallback(struct translation *tr, const struct insn *insn)
+{
+    emit_constant(&tr->e, RAX, insn->raw);
+    emit_constant(&tr->e, RCX, info_of(tr));
+    emit_call(&tr->e, tr->t->thunks.execute);
+    /* The call has counted everything up to and with this instruction. */
+    tr->pending = 0;
+    tr->known_boxed = 0;
+}
+
+void emit_cold_fallback(struct translation *tr, const struct insn *insn, const uint8_t *resume)
+{
+    emit_constant(&tr->e, RAX, insn->raw);
+    emit_constant(&tr->e, RCX, info_of(tr));
+    emit_call(&tr->e, tr->t->thunks.execute);
+    emit_ri(&tr->e, X86_SUB_IMM, 8, ICOUNT, (int32_t)tr->pending + 1);
+    emit_jmp(&tr->e, resume);
+}
+
+void emit_jcc_cold(struct translation *tr, enum condition condition)
+{
+    emit_jcc(&tr->e, condition, tr->e.cold.at);
+    to_cold(tr);
+}
+
+/* Index of the unit's instruction at `offset`, -1 if it has none there. */
+static int find_insn(const struct translation *tr, unsigned offset)
+{
+    for (unsigned i = 0; i < tr->count; i++)
+        if (tr->insns[i].offset == offset)
+            return (int)i;
+    return -1;
+}
+
+static uint8_t *emit_jump(struct translation *tr, int condition, const uint8_t *target)
+{
+    return condition < 0 ? emit_jmp(&tr->e, target)
+                         : emit_jcc(&tr->e, (enum condition)condition, target);
+}
+
+static void add_link(struct translation *tr, uint8_t *site, uint32_t offset)
+{
+    tr->pending_links[tr->link_count++] = (struct pending_link){site, offset};
+}
+
+/* Forward, or the limit has been looked at. */
+static void goto_unpolled(struct translation *tr, int condition, unsigned offset)
+{
+    int index = find_insn(tr, offset);
+
+    if (index >= 0 && !tr->t->options.no_chaining) {
+        uint8_t *label = tr->insns[index].label;
+        uint8_t *site = emit_jump(tr, condition, label);
+        if (!label)
+            tr->fixups[tr->fixup_count++] = (struct fixup){site, (uint16_t)index};
+        return;
+    }
+    add_link(tr, emit_jump(tr, condition, NULL), offset);
+}
+
+static void emit_poll(struct translation *tr, unsigned offset)
+{
+    emit_rm(&tr->e, X86_CMP, 8, ICOUNT, HART_FIELD(limit));
+    emit_jcc_cold(tr, IF_ABOVE_EQUAL);
+    emit_constant(&tr->e, RCX, offset);
+    emit_jmp(&tr->e, tr->t->thunks.poll_here);
+    to_hot(tr);
+}
+
+void emit_goto(struct translation *tr, int condition, unsigned offset)
+{
+    if (offset > tr->insns[tr->at].offset) {
+        goto_unpolled(tr, condition, offset);
+        return;
+    }
+    uint8_t *over = NULL;
+    if (condition >= 0)
+        over = emit_jcc_short(&tr->e, condition_not((enum condition)condition));
+    emit_poll(tr, offset);
+    goto_unpolled(tr, -1, offset);
+    if (over)
+        emit_patch_short(&tr->e, over);
+}
+
+void emit_address(struct translation *tr, unsigned host, int64_t offset)
+{
+    emit_rm(&tr->e, X86_MOV, 8, host, HART_FIELD(page));
+    if (offset)
+        emit_ri(&tr->e, X86_ADD_IMM, 8, host, (int32_t)offset);
+}
+
+void emit_jump_rax(struct translation *tr, bool polls)
+{
+    struct emitter *e = &tr->e;
+    struct code_stream *out = e->out;
+
+    if (polls) {
+        emit_rm(e, X86_CMP, 8, ICOUNT, HART_FIELD(limit));
+        emit_jcc(e, IF_ABOVE_EQUAL, tr->t->thunks.poll_at);
+    }
+    /* Entry (va / 2) % size, 16 bytes each. */
+    if (tr->features->bmi2) {
+        emit_rri(e, X86_RORX, 4, RCX, RAX, 29);
+    } else {
+        emit_rr(e, X86_MOV, 4, RCX, RAX);
+        emit_ri(e, X86_SHL_IMM, 4, RCX, 3);
+    }
+    emit_ri(e, X86_AND_IMM, 4, RCX, (JUMP_CACHE_SIZE - 1) * (int)sizeof(struct jump_entry));
+    emit_rm(e, X86_MOV, 8, RDX, TH_FIELD(context_tag));
+    emit_rr(e, X86_XOR, 8, RDX, RAX);
+    emit_rm(e, X86_CMP_STORE, 8, RDX,
+            at_index(HART_REG, RCX, 0,
+                     (int64_t)(offsetof(struct translated_hart, jumps) +
+                               offsetof(struct jump_entry, tag)) -
+                         HART_BIAS));
+    emit_jcc(e, IF_NOT_EQUAL, tr->t->thunks.jump_miss);
+    emit_ri(e, X86_AND_IMM, 8, RAX, -(int32_t)PAGE_SIZE);
+    emit_rm(e, X86_MOV_STORE, 8, RAX, HART_FIELD(page));
+    emit_m(e, X86_JMP_R, 8,
+           at_index(HART_REG, RCX, 0,
+                    (int64_t)(offsetof(struct translated_hart, jumps) +
+                              offsetof(struct jump_entry, code)) -
+                        HART_BIAS));
+    e->out = out;
+}
+
+/* ---- jumps ---- */
+
+static bool is_near(int64_t offset)
+{
+    return offset >= 0 && offset < (int64_t)PAGE_SIZE;
+}
+
+static bool target_is_aligned(const struct translation *tr, const struct insn *insn)
+{
+    return tr->has_compressed || (insn->imm & 3) == 0;
+}
+
+static bool translate_jal(struct translation *tr, const struct insn *insn)
+{
+    unsigned offset = tr->insns[tr->at].offset;
+    int64_t target = (int64_t)offset + insn->imm;
+
+    if (!target_is_aligned(tr, insn))
+        return false;
+    tr->pending++;
+    if (insn->rd) {
+        unsigned host = target_x(insn->rd, RAX);
+        emit_address(tr, host, (int64_t)offset + insn->length);
+        put_x(tr, insn->rd, host);
+    }
+    pay_pending(tr);
+    if (is_near(target)) {
+        emit_goto(tr, -1, (unsigned)target);
+    } else {
+        emit_address(tr, RAX, target);
+        emit_jump_rax(tr, insn->imm <= 0);
+    }
+    tr->ended = true;
+    return true;
+}
+
+static bool translate_jalr(struct translation *tr, const struct insn *insn)
+{
+    unsigned offset = tr->insns[tr->at].offset;
+
+    if (!tr->has_compressed)
+        return false; /* may trap for a misaligned target */
+    unsigned base = get_x(tr, insn->rs1, RAX);
+    if (insn->imm)
+        emit_rm(&tr->e, X86_LEA, 8, RAX, at_register(base, insn->imm));
+    else if (base != RAX)
+        emit_rr(&tr->e, X86_MOV, 8, RAX, base);
+    emit_ri(&tr->e, X86_AND_IMM, 8, RAX, -2);
+    if (insn->rd) {
+        unsigned host = target_x(insn->rd, RCX);
+        emit_address(tr, host, (int64_t)offset + insn->length);
+        put_x(tr, insn->rd, host);
+    }
+    tr->pending++;
+    pay_pending(tr);
+    emit_jump_rax(tr, true);
+    tr->ended = true;
+    return true;
+}
+
+static int branch_condition(unsigned op)
+{
+    switch (op) {
+    case OP_beq:
+        return IF_EQUAL;
+    case OP_bne:
+        return IF_NOT_EQUAL;
+    case OP_blt:
+        return IF_LESS;
+    case OP_bge:
+        return IF_GREATER_EQUAL;
+    case OP_bltu:
+        return IF_BELOW;
+    default:
+        return IF_ABOVE_EQUAL;
+    }
+}
+
+static void emit_compare(struct translation *tr, const struct insn *insn)
+{
+    unsigned a = get_x(tr, insn->rs1, RAX);
+
+    if (insn->rs2 == 0)
+        emit_rr(&tr->e, X86_TEST, 8, a, a);
+    else
+        with_x(tr, X86_CMP, 8, a, insn->rs2);
+}
+
+static bool translate_branch(struct translation *tr, const struct insn *insn)
+{
+    int64_t target = (int64_t)tr->insns[tr->at].offset + insn->imm;
+    int condition = branch_condition(insn->op);
+
+    if (!target_is_aligned(tr, insn))
+        return false;
+    tr->pending++;
+    pay_pending(tr);
+    emit_compare(tr, insn);
+    if (is_near(target)) {
+        emit_goto(tr, condition, (unsigned)target);
+        return true;
+    }
+    emit_jcc_cold(tr, (enum condition)condition);
+    emit_address(tr, RAX, target);
+    emit_jump_rax(tr, insn->imm <= 0);
+    to_hot(tr);
+    return true;
+}
+
+/* ---- which instructions ---- */
+
+static bool ends_unit(const struct insn *insn)
+{
+    switch (insn->op) {
+    case OP_illegal:
+    case OP_ecall:
+    case OP_ebreak:
+    case OP_mret:
+    case OP_sret:
+        return true;
+    case OP_jal:
+    case OP_jalr:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Calls come back, most of the time. */
+static bool is_call(const struct insn *insn)
+{
+    return (insn->op == OP_jal || insn->op == OP_jalr) && (insn->rd == 1 || insn->rd == 5);
+}
+
+/* Decodes from `offset` on; returns false where no whole instruction is left. */
+static bool decode_at(const struct translation *tr, unsigned offset, struct insn *insn)
+{
+    const uint8_t *at = tr->source + offset;
+    uint32_t raw = load_le16(at);
+
+    if ((raw & 3) == 3) {
+        if (offset + 4 > PAGE_SIZE)
+            return false;
+        raw |= (uint32_t)load_le16(at + 2) << 16;
+    }
+    *insn = isa_decode(raw, tr->extensions);
+    return true;
+}
+
+/* Marks of one bit per halfword of the page. */
+struct marks {
+    uint64_t bits[PAGE_SIZE / 2 / 64];
+};
+
+static void mark(struct marks *marks, unsigned offset)
+{
+    marks->bits[offset / 128] |= BIT(offset / 2 % 64);
+}
+
+static bool is_marked(const struct marks *marks, unsigned offset)
+{
+    return (marks->bits[offset / 128] >> (offset / 2 % 64)) & 1;
+}
+
+static int next_mark(const struct marks *marks, unsigned from)
+{
+    for (unsigned offset = from; offset < PAGE_SIZE; offset += 2)
+        if (is_marked(marks, offset))
+            return (int)offset;
+    return -1;
+}
+
+static bool has_code(const struct translation *tr, unsigned offset)
+{
+    return cache_find(tr->t, entry_key(tr->page->gpa + offset, tr->context)) != NULL;
+}
+
+/* Takes the instructions that follow each other in memory, going on behind a jump
+ * where an earlier branch leads, or where a call returns to. */
+static void collect(struct translation *tr, unsigned offset)
+{
+    struct marks targets = {0};
+    unsigned limit = tr->t->options.unit_limit;
+    bool after_jump = false;
+
+    limit = limit && limit < UNIT_MAX_INSNS ? limit : DEFAULT_UNIT_LIMIT;
+    while (tr->count < limit && offset < PAGE_SIZE) {
+        struct translated_insn *slot = &tr->insns[tr->count];
+        if (tr->count && has_code(tr, offset))
+            break;
+        *slot = (struct translated_insn){.offset = (uint16_t)offset, .is_entry = after_jump};
+        if (!decode_at(tr, offset, &slot->insn))
+            break;
+        const struct insn *insn = &slot->insn;
+        tr->count++;
+        int64_t target = (int64_t)offset + insn->imm;
+        if ((isa_ops[insn->op].flags & (IS_BRANCH | IS_JUMP)) && insn->op != OP_jalr &&
+            is_near(target))
+            mark(&targets, (unsigned)target);
+        offset += insn->length;
+        after_jump = false;
+        if (!ends_unit(insn))
+            continue;
+        after_jump = true;
+        if (is_call(insn))
+            continue;
+        int next = next_mark(&targets, offset);
+        if (next < 0)
+            break;
+        offset = (unsigned)next;
+    }
+    for (unsigned i = 0; i < tr->count; i++)
+        tr->insns[i].is_entry |= i == 0 || is_marked(&targets, tr->insns[i].offset);
+}
+
+/* ---- translation ---- */
+
+static bool translate_one(struct translation *tr, const struct insn *insn)
+{
+    uint32_t flags = isa_ops[insn->op].flags;
+
+    if (tr->t->options.no_inline && !(flags & (IS_JUMP | IS_BRANCH)))
+        return false;
+    if (insn->op == OP_jal)
+        return translate_jal(tr, insn);
+    if (insn->op == OP_jalr)
+        return translate_jalr(tr, insn);
+    if (flags & IS_BRANCH)
+        return translate_branch(tr, insn);
+    if (translate_integer(tr, insn) || translate_memory(tr, insn) || translate_fp(tr, insn) ||
+        translate_atomic(tr, insn) || translate_system(tr, insn)) {
+        tr->pending++;
+        return true;
+    }
+    return false;
+}
+
+/* Goes on at `offset`, the next instruction in memory, which is not in the unit. */
+static void emit_continue(struct translation *tr, unsigned offset)
+{
+    pay_pending(tr);
+    if (offset < PAGE_SIZE) {
+        add_link(tr, emit_jmp(&tr->e, NULL), offset);
+        return;
+    }
+    emit_address(tr, RAX, offset);
+    emit_jump_rax(tr, false);
+}
+
+/* A 32-bit instruction whose second half lies in the next page. */
+static void emit_straddling(struct translation *tr, unsigned offset)
+{
+    pay_pending(tr);
+    emit_constant(&tr->e, RCX, offset);
+    emit_jmp(&tr->e, tr->t->thunks.execute_fetched);
+}
+
+static void translate_insns(struct translation *tr)
+{
+    for (tr->at = 0; tr->at < tr->count; tr->at++) {
+        struct translated_insn *slot = &tr->insns[tr->at];
+        if (slot->is_entry) {
+            pay_pending(tr);
+            tr->known_boxed = 0;
+            slot->label = tr->e.out->at;
+        } else if (tr->pending > MAX_PENDING) {
+            pay_pending(tr);
+        }
+        tr->ended = false;
+        if (!translate_one(tr, &slot->insn)) {
+            emit_fallback(tr, &slot->insn);
+            tr->ended = ends_unit(&slot->insn);
+        }
+        unsigned next = slot->offset + slot->insn.length;
+        bool follows = tr->at + 1 < tr->count && tr->insns[tr->at + 1].offset == next;
+        if (!follows && !tr->ended)
+            emit_continue(tr, next);
+    }
+}
+
+static void patch_fixups(struct translation *tr)
+{
+    for (unsigned i = 0; i < tr->fixup_count; i++)
+        emit_patch(tr->fixups[i].site, tr->insns[tr->fixups[i].target].label);
+}
+
+static uint32_t cache_offset(const struct translation *tr, const uint8_t *at)
+{
+    return (uint32_t)(at - tr->t->map.write);
+}
+
+static void make_link_stubs(struct translation *tr)
+{
+    to_cold(tr);
+    for (unsigned i = 0; i < tr->link_count; i++) {
+        const struct pending_link *link = &tr->pending_links[i];
+        const uint8_t *stub = tr->e.out->at;
+        uint32_t site = cache_offset(tr, link->site);
+        emit_call(&tr->e, tr->t->thunks.link);
+        emit_u32(&tr->e, site);
+        emit_u32(&tr->e, link->offset);
+        emit_patch(link->site, stub);
+        tr->links[i] = (struct link){site, cache_offset(tr, stub)};
+    }
+    to_hot(tr);
+}
+
+static unsigned count_entries(const struct translation *tr)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < tr->count; i++)
+        count += tr->insns[i].is_entry;
+    return count;
+}
+
+static struct unit *make_unit(const struct translation *tr)
+{
+    unsigned entries = count_entries(tr);
+    unsigned first = PAGE_SIZE;
+    unsigned last = 0;
+
+    for (unsigned i = 0; i < tr->count; i++) {
+        first = MIN(first, tr->insns[i].offset);
+        last = MAX(last, tr->insns[i].offset + (unsigned)tr->insns[i].insn.length);
+    }
+    size_t links_at = (sizeof(struct unit) + 7) & ~(size_t)7;
+    size_t entries_at = links_at + tr->link_count * sizeof(struct link);
+    size_t source_at = entries_at + entries * sizeof(uint16_t);
+    uint8_t *memory = malloc(source_at + (last - first));
+    if (!memory)
+        return NULL;
+    struct unit *unit = (struct unit *)(void *)memory;
+    *unit = (struct unit){
+        .context = (uint8_t)tr->context,
+        .first = (uint16_t)first,
+        .last = (uint16_t)last,
+        .code = cache_offset(tr, tr->e.hot.start),
+        .code_size = (uint32_t)(tr->e.hot.at - tr->e.hot.start),
+        .cold = cache_offset(tr, tr->e.cold.start),
+        .cold_size = (uint32_t)(tr->e.cold.at - tr->e.cold.start),
+        .guest_count = (uint16_t)tr->count,
+        .link_count = (uint16_t)tr->link_count,
+        .links = (struct link *)(void *)(memory + links_at),
+        .entries = (uint16_t *)(void *)(memory + entries_at),
+        .source = memory + source_at,
+    };
+    memcpy(unit->links, tr->links, tr->link_count * sizeof(struct link));
+    memcpy(unit->source, tr->source + first, last - first);
+    for (unsigned i = 0; i < tr->count; i++)
+        if (tr->insns[i].is_entry)
+            unit->entries[unit->entry_count++] = tr->insns[i].offset;
+    return unit;
+}
+
+static void publish(struct translation *tr, struct unit *unit)
+{
+    struct translator *t = tr->t;
+
+    unit->next = tr->page->units;
+    tr->page->units = unit;
+    t->hot_at += unit->code_size;
+    t->cold_at += unit->cold_size;
+    for (unsigned i = 0; i < tr->count; i++)
+        if (tr->insns[i].is_entry)
+            cache_insert(t, entry_key(tr->page->gpa + tr->insns[i].offset, tr->context),
+                         cache_offset(tr, tr->insns[i].label));
+    t->stats.units++;
+    t->stats.guest_instructions += tr->count;
+    t->stats.host_bytes += unit->code_size + unit->cold_size;
+}
+
+const uint8_t *translate_unit(struct translator *t, struct guest_page *page, unsigned offset,
+                              unsigned context, const struct extension_set *extensions)
+{
+    struct translation *tr = t->translation;
+    uint64_t start = clock_monotonic_ns();
+
+    tr->t = t;
+    tr->features = &t->options.features;
+    tr->extensions = extensions;
+    tr->page = page;
+    tr->context = context;
+    tr->fp_on = context & CONTEXT_FP_ON;
+    tr->has_compressed = extension_set_has(extensions, EXT_C);
+    tr->count = tr->pending = tr->fixup_count = tr->link_count = tr->known_boxed = 0;
+    emitter_init(&tr->e, t->map.write + t->hot_at, t->hot_end - t->hot_at,
+                 t->map.write + t->cold_at, t->cold_end - t->cold_at);
+    /* Other harts may be writing the page: all that follows works on this copy. */
+    memcpy(tr->source, page->ram, PAGE_SIZE);
+    collect(tr, offset);
+    if (tr->count == 0) {
+        tr->insns[0] = (struct translated_insn){.offset = (uint16_t)offset, .is_entry = true};
+        tr->insns[0].label = tr->e.out->at;
+        emit_straddling(tr, offset);
+        tr->count = 1;
+        tr->insns[0].insn.length = 2;
+    } else {
+        translate_insns(tr);
+    }
+    patch_fixups(tr);
+    make_link_stubs(tr);
+    struct unit *unit = tr->e.overflow ? NULL : make_unit(tr);
+    if (!unit)
+        return NULL;
+    publish(tr, unit);
+    t->stats.translate_ns += clock_monotonic_ns() - start;
+    return t->map.exec + cache_offset(tr, tr->insns[0].label);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Making one unit: the state of its translation, and the helpers that the
+ * translators of single instructions (translate_*.c) are written with. */
+#pragma once
+
+#include "isa/insn.h"
+#include "isa/ops.h"
+#include "translator/registers.h"
+
+#define UNIT_MAX_INSNS 192
+#define UNIT_MAX_LINKS (2 * UNIT_MAX_INSNS + 4)
+/* What one instruction may add to r15's debt before it is paid. */
+#define MAX_PENDING    200
+
+struct translated_insn {
+    struct insn insn;
+    uint16_t offset; /* in the page */
+    bool is_entry;   /* jumped to: nothing is known before it */
+    uint8_t *label;  /* once translated */
+};
+
+/* A jump to an instruction of the unit that has no label yet. */
+struct fixup {
+    uint8_t *site;
+    uint16_t target; /* index */
+};
+
+/* A stub to be written to the cold part: leads on through the linker. */
+struct pending_link {
+    uint8_t *site;
+    uint32_t offset; /* struct link_data.offset */
+};
+
+struct translation {
+    struct emitter e;
+    struct translator *t;
+    const struct cpu_features *features;
+    const struct extension_set *extensions;
+    struct guest_page *page;
+    unsigned context; /* with variant */
+    bool fp_on;
+    bool has_compressed; /* jump targets need only be even */
+    unsigned count;
+    unsigned at;      /* index of the instruction being translated */
+    unsigned pending; /* instructions retired before it since r15 was updated */
+    bool ended;       /* control does not reach what follows */
+    unsigned fixup_count;
+    unsigned link_count;
+    unsigned known_boxed; /* FP registers that hold a NaN-boxed single, bit each */
+    struct translated_insn insns[UNIT_MAX_INSNS];
+    struct fixup fixups[UNIT_MAX_LINKS];
+    struct pending_link pending_links[UNIT_MAX_LINKS];
+    struct link links[UNIT_MAX_LINKS];
+    uint8_t source[PAGE_SIZE]; /* the page as it is translated */
+};
+
+/* Translates one instruction; false: leave it to the interpreter. What it emitted
+ * before saying so must be nothing. */
+typedef bool translate_function(struct translation *tr, const struct insn *insn);
+
+translate_function translate_integer, translate_memory, translate_fp, translate_atomic,
+    translate_system;
+
+/* ---- guest registers ---- */
+
+/* The host register that holds guest register `reg` now: its own, or `scratch`
+ * after a load. */
+unsigned get_x(struct translation *tr, unsigned reg, unsigned scratch);
+/* The host register to compute guest register `rd` in; put_x afterwards. */
+unsigned target_x(unsigned rd, unsigned scratch);
+/* `host` becomes the value of guest register `rd`. */
+void put_x(struct translation *tr, unsigned rd, unsigned host);
+/* Copies guest register `reg` into `host`. */
+void copy_x(struct translation *tr, unsigned host, unsigned reg);
+/* op host, guest register (which may be in memory). Not for x0. */
+void with_x(struct translation *tr, enum x86_op op, unsigned width, unsigned host, unsigned reg);
+
+/* ---- flow ---- */
+
+/* Everything retired so far is counted in r15. Changes the flags. */
+void pay_pending(struct translation *tr);
+/* For what slow paths need to know about the current instruction. */
+uint32_t info_of(const struct translation *tr);
+/* Emits the call that leaves the current instruction to the interpreter. */
+void emit_fallback(struct translation *tr, const struct insn *insn);
+/* The same in the cold part, for an instruction whose fast path went wrong; comes
+ * back to `resume`. */
+void emit_cold_fallback(struct translation *tr, const struct insn *insn, const uint8_t *resume);
+/* Jumps to the instruction at `offset` of this page; r15 is exact. `condition`
+ * negative: always. */
+void emit_goto(struct translation *tr, int condition, unsigned offset);
+/* Jumps to the virtual address in rax; r15 is exact. With `polls`, looks at the
+ * limit first. */
+void emit_jump_rax(struct translation *tr, bool polls);
+/* rax = virtual address of `offset` relative to this page. */
+void emit_address(struct translation *tr, unsigned host, int64_t offset);
+
+static inline void to_cold(struct translation *tr)
+{
+    tr->e.out = &tr->e.cold;
+}
+
+static inline void to_hot(struct translation *tr)
+{
+    tr->e.out = &tr->e.hot;
+}
+
+/* A jump to the cold part, whose code begins right where that part is now. Leaves
+ * the emitter there. */
+void emit_jcc_cold(struct translation *tr, enum condition condition);
+
+/* ---- memory (translate_memory.c) ---- */
+
+/* Emits the look-up of rs1 + imm: afterwards [rax + rcx] (or [*ea + rcx]) is the
+ * place in host memory. Returns the patch sites and labels for the slow path. */
+struct lookup {
+    uint8_t *start;        /* to try again */
+    unsigned ea;           /* host register with the address */
+    uint8_t *slow;         /* jump to the slow path */
+    uint8_t *slow_aligned; /* second one, for misaligned atomics, or NULL */
+};
+struct lookup emit_lookup(struct translation *tr, const struct insn *insn, unsigned size,
+                          bool is_store, bool must_align);

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Integer instructions: RV64I, M, Zba, Zbb, Zbc, Zbs, Zicond. */
+#include "translator/translate.h"
+
+typedef void emit_function(struct translation *tr, const struct insn *insn);
+
+/* How one op is translated: a pattern with its parameters. */
+struct integer_row {
+    emit_function *emit;
+    uint8_t op;     /* enum x86_op */
+    uint8_t second; /* another, or a scale */
+    uint8_t width;
+    uint8_t feature; /* enum needed */
+};
+
+enum needed {
+    NEEDS_NOTHING,
+    NEEDS_LZCNT,
+    NEEDS_BMI1,
+    NEEDS_POPCNT,
+    NEEDS_PCLMUL,
+};
+
+static const struct integer_row rows[OP_COUNT];
+
+/* Sign-extends the low half of `host` when the operation was one of 32 bits. */
+static void finish(struct translation *tr, const struct insn *insn, unsigned host, unsigned width)
+{
+    if (width == 4) {
+        unsigned target = target_x(insn->rd, host);
+        emit_rr(&tr->e, X86_MOVSXD, 8, target, host);
+        host = target;
+    }
+    put_x(tr, insn->rd, host);
+}
+
+static bool is_commutative(unsigned op)
+{
+    return op == X86_ADD || op == X86_AND || op == X86_OR || op == X86_XOR || op == X86_IMUL;
+}
+
+/* rd = rs1 op rs2. Computes in rd's own register unless rs2 lives there. */
+static void emit_binary(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    enum x86_op op = (enum x86_op)row->op;
+    unsigned a = insn->rs1;
+    unsigned b = insn->rs2;
+    unsigned target = target_x(insn->rd, RAX);
+
+    if (is_commutative(op) && (a == 0 || (pinned_x(b) == target && pinned_x(a) != target))) {
+        a = insn->rs2;
+        b = insn->rs1;
+    }
+    if (pinned_x(b) == target && pinned_x(a) != target)
+        target = RAX;
+    if (b == 0) {
+        copy_x(tr, target, a);
+        if (op == X86_AND || op == X86_IMUL)
+            emit_rr(&tr->e, X86_XOR, 4, target, target);
+    } else if (op == X86_ADD && row->width == 8 && pinned_x(a) != NO_REGISTER &&
+               pinned_x(b) != NO_REGISTER && target != pinned_x(a)) {
+        emit_rm(&tr->e, X86_LEA, 8, target, at_index(pinned_x(a), pinned_x(b), 0, 0));
+    } else {
+        copy_x(tr, target, a);
+        with_x(tr, op, row->width, target, b);
+    }
+    finish(tr, insn, target, row->width);
+}
+
+static void emit_addi(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    unsigned target = target_x(insn->rd, RAX);
+
+    if (insn->rs1 == 0) {
+        emit_constant(&tr->e, target, (uint64_t)(int64_t)insn->imm);
+        put_x(tr, insn->rd, target);
+        return;
+    }
+    if (row->width == 8 && insn->rd == insn->rs1 && pinned_x(insn->rd) == NO_REGISTER) {
+        emit_mi(&tr->e, X86_ADD_IMM, 8, guest_x(insn->rd), insn->imm);
+        return;
+    }
+    unsigned source = get_x(tr, insn->rs1, RAX);
+    if (insn->imm == 0 && row->width == 4)
+        emit_rr(&tr->e, X86_MOVSXD, 8, target, source);
+    else if (insn->imm == 0)
+        copy_x(tr, target, insn->rs1);
+    else if (target == source && row->width == 8)
+        emit_ri(&tr->e, X86_ADD_IMM, 8, target, insn->imm);
+    else
+        emit_rm(&tr->e, X86_LEA, row->width, target, at_register(source, insn->imm));
+    if (insn->imm == 0)
+        put_x(tr, insn->rd, target);
+    else
+        finish(tr, insn, target, row->width);
+}
+
+/* rd = rs1 op imm, where imm keeps its meaning for x86. */
+static void emit_immediate(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    unsigned target = target_x(insn->rd, RAX);
+
+    if (row->width == 4 && insn->rs1 != 0 && pinned_x(insn->rs1) != NO_REGISTER)
+        emit_rr(&tr->e, X86_MOV, 4, target, pinned_x(insn->rs1));
+    else
+        copy_x(tr, target, insn->rs1);
+    emit_ri(&tr->e, (enum x86_op)row->op, row->width, target, insn->imm);
+    finish(tr, insn, target, row->width);
+}
+
+static void emit_lui(struct translation *tr, const struct insn *insn)
+{
+    unsigned target = target_x(insn->rd, RAX);
+
+    emit_constant(&tr->e, target, (uint64_t)(int64_t)insn->imm);
+    put_x(tr, insn->rd, target);
+}
+
+static void emit_auipc(struct translation *tr, const struct insn *insn)
+{
+    unsigned target = target_x(insn->rd, RAX);
+    int64_t offset = (int64_t)insn->imm + tr->insns[tr->at].offset;
+
+    emit_rm(&tr->e, X86_MOV, 8, target, HART_FIELD(page));
+    if (offset == (int32_t)offset) {
+        emit_ri(&tr->e, X86_ADD_IMM, 8, target, (int32_t)offset);
+    } else {
+        emit_constant(&tr->e, RCX, (uint64_t)offset);
+        emit_rr(&tr->e, X86_ADD, 8, target, RCX);
+    }
+    put_x(tr, insn->rd, target);
+}
+
+/* rd = a condition of rs1 and rs2 or imm. */
+static void emit_set(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    bool has_imm = isa_formats[isa_ops[insn->op].format].imm == IMM_I;
+    unsigned a = get_x(tr, insn->rs1, RAX);
+    unsigned target = target_x(insn->rd, RCX);
+
+    if (has_imm && insn->imm == 1 && row->op == X86_SETB) {
+        emit_rr(&tr->e, X86_TEST, 8, a, a); /* sltiu rd, rs1, 1: is it zero */
+        emit_r(&tr->e, X86_SETE, 1, RCX);
+    } else {
+        if (has_imm)
+            emit_ri(&tr->e, X86_CMP_IMM, 8, a, insn->imm);
+        else if (insn->rs2 == 0)
+            emit_ri(&tr->e, X86_CMP_IMM, 8, a, 0);
+        else
+            with_x(tr, X86_CMP, 8, a, insn->rs2);
+        emit_r(&tr->e, (enum x86_op)row->op, 1, RCX);
+    }
+    emit_rr(&tr->e, X86_MOVZX8, 4, target, RCX);
+    put_x(tr, insn->rd, target);
+}
+
+/* rd = rs1 shifted by rs2; `op` by a register (BMI2), `second` by cl. */
+static void emit_shift(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    unsigned target = target_x(insn->rd, RAX);
+
+    if (row->op && tr->features->bmi2) {
+        unsigned a = get_x(tr, insn->rs1, RAX);
+        unsigned b = get_x(tr, insn->rs2, RCX);
+        emit_rrr(&tr->e, (enum x86_op)row->op, row->width, target, a, b);
+    } else {
+        copy_x(tr, RCX, insn->rs2);
+        copy_x(tr, RAX, insn->rs1);
+        emit_r(&tr->e, (enum x86_op)row->second, row->width, RAX);
+        target = RAX;
+    }
+    finish(tr, insn, target, row->width);
+}
+
+/* ---- M ---- */
+
+/* High half of the product: `op` MUL or IMUL1. */
+static void emit_mulh(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+
+    copy_x(tr, RAX, insn->rs1);
+    copy_x(tr, RCX, insn->rs2);
+    emit_r(&tr->e, (enum x86_op)row->op, 8, RCX);
+    put_x(tr, insn->rd, RDX);
+}
+
+static void emit_mulhsu(struct translation *tr, const struct insn *insn)
+{
+    /* unsigned product, minus rs2 where rs1 is negative */
+    copy_x(tr, RAX, insn->rs1);
+    copy_x(tr, RCX, insn->rs2);
+    emit_r(&tr->e, X86_MUL, 8, RCX);
+    copy_x(tr, RAX, insn->rs1);
+    emit_ri(&tr->e, X86_SAR_IMM, 8, RAX, 63);
+    emit_rr(&tr->e, X86_AND, 8, RAX, RCX);
+    emit_rr(&tr->e, X86_SUB, 8, RDX, RAX);
+    put_x(tr, insn->rd, RDX);
+}
+
+/* `op` DIV or IDIV; `second`: the remainder is wanted. By zero: all ones, the
+ * remainder is the dividend. Overflow (by -1): quotient -a, remainder 0. */
+static void emit_divide(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    struct emitter *e = &tr->e;
+    bool is_signed = row->op == X86_IDIV;
+    bool wants_remainder = row->second;
+
+    copy_x(tr, RAX, insn->rs1);
+    copy_x(tr, RCX, insn->rs2);
+    emit_rr(e, X86_TEST, row->width, RCX, RCX);
+    uint8_t *zero = emit_jcc_short(e, IF_EQUAL);
+    uint8_t *minus_one = NULL;
+    if (is_signed) {
+        emit_ri(e, X86_CMP_IMM, row->width, RCX, -1);
+        minus_one = emit_jcc_short(e, IF_EQUAL);
+        emit_cdq(e, row->width);
+    } else {
+        emit_rr(e, X86_XOR, 4, RDX, RDX);
+    }
+    emit_r(e, (enum x86_op)row->op, row->width, RCX);
+    if (wants_remainder)
+        emit_rr(e, X86_MOV, 8, RAX, RDX);
+    uint8_t *done = emit_jmp_short(e);
+    uint8_t *done_too = NULL;
+    if (is_signed) {
+        emit_patch_short(e, minus_one);
+        if (wants_remainder)
+            emit_rr(e, X86_XOR, 4, RAX, RAX);
+        else
+            emit_r(e, X86_NEG, row->width, RAX);
+        done_too = emit_jmp_short(e);
+    }
+    emit_patch_short(e, zero);
+    if (!wants_remainder)
+        emit_constant(e, RAX, UINT64_MAX);
+    emit_patch_short(e, done);
+    if (done_too)
+        emit_patch_short(e, done_too);
+    finish(tr, insn, RAX, row->width);
+}
+
+/* ---- B ---- */
+
+/* rd = (rs1 << scale) + rs2; width 4: of the zero-extended low half of rs1. */
+static void emit_shift_add(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    unsigned target = target_x(insn->rd, RAX);
+    unsigned a = get_x(tr, insn->rs1, RAX);
+    unsigned b = get_x(tr, insn->rs2, RCX);
+
+    if (row->width == 4) {
+        emit_rr(&tr->e, X86_MOV, 4, RAX, a);
+        a = RAX;
+    }
+    emit_rm(&tr->e, X86_LEA, 8, target, at_index(b, a, row->second, 0));
+    put_x(tr, insn->rd, target);
+}
+
+static void emit_slli_uw(struct translation *tr, const struct insn *insn)
+{
+    unsigned target = target_x(insn->rd, RAX);
+    unsigned a = get_x(tr, insn->rs1, RAX);
+
+    emit_rr(&tr->e, X86_MOV, 4, target, a);
+    emit_ri(&tr->e, X86_SHL_IMM, 8, target, insn->imm);
+    put_x(tr, insn->rd, target);
+}
+
+/* rd = rs1 op ~rs2; xnor: ~(rs1 ^ rs2). */
+static void emit_inverted(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+
+    copy_x(tr, RAX, insn->rs2);
+    emit_r(&tr->e, X86_NOT, 8, RAX);
+    if (insn->rs1 != 0)
+        with_x(tr, (enum x86_op)row->op, 8, RAX, insn->rs1);
+    else if (row->op == X86_AND)
+        emit_rr(&tr->e, X86_XOR, 4, RAX, RAX);
+    put_x(tr, insn->rd, RAX);
+}
+
+/* rd = op rs1: one instruction whose result has at most 32 significant bits. */
+static void emit_count(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    unsigned target = target_x(insn->rd, RAX);
+    unsigned a = get_x(tr, insn->rs1, RAX);
+
+    emit_rr(&tr->e, (enum x86_op)row->op, row->width, target, a);
+    put_x(tr, insn->rd, target);
+}
+
+/* rd = rs1, replaced by rs2 when the condition `op` (a cmov) holds of (rs1, rs2). */
+static void emit_select(struct translation *tr, const struct insn *insn)
+{
+    copy_x(tr, RAX, insn->rs1);
+    unsigned b = get_x(tr, insn->rs2, RCX);
+    emit_rr(&tr->e, X86_CMP, 8, RAX, b);
+    emit_rr(&tr->e, (enum x86_op)rows[insn->op].op, 8, RAX, b);
+    put_x(tr, insn->rd, RAX);
+}
+
+/* Extensions: `op` from a byte or halfword of a register. */
+static void emit_extend(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    unsigned target = target_x(insn->rd, RAX);
+    unsigned a = get_x(tr, insn->rs1, RAX);
+
+    emit_rr(&tr->e, (enum x86_op)row->op, row->width, target, a);
+    put_x(tr, insn->rd, target);
+}
+
+static void emit_rev8(struct translation *tr, const struct insn *insn)
+{
+    copy_x(tr, RAX, insn->rs1);
+    emit_bswap(&tr->e, RAX);
+    put_x(tr, insn->rd, RAX);
+}
+
+/* Bytes that are not zero become ff: their low seven bits plus 7f, or the top bit,
+ * leave a one in the top bit; which is then spread. */
+static void emit_orc_b(struct translation *tr, const struct insn *insn)
+{
+    struct emitter *e = &tr->e;
+
+    copy_x(tr, RAX, insn->rs1);
+    emit_constant(e, RCX, UINT64_C(0x7f7f7f7f7f7f7f7f));
+    emit_rr(e, X86_MOV, 8, RDX, RAX);
+    emit_rr(e, X86_AND, 8, RDX, RCX);
+    emit_rr(e, X86_ADD, 8, RDX, RCX);
+    emit_rr(e, X86_OR, 8, RAX, RDX);
+    emit_r(e, X86_NOT, 8, RCX);
+    emit_rr(e, X86_AND, 8, RAX, RCX);
+    emit_rr(e, X86_MOV, 8, RCX, RAX);
+    emit_rr(e, X86_MOV, 8, RDX, RAX);
+    emit_ri(e, X86_SHR_IMM, 8, RDX, 7);
+    emit_rr(e, X86_SUB, 8, RAX, RDX);
+    emit_rr(e, X86_OR, 8, RAX, RCX);
+    put_x(tr, insn->rd, RAX);
+}
+
+/* Single bits, by register: `op` bts, btr, btc. */
+static void emit_bit(struct translation *tr, const struct insn *insn)
+{
+    copy_x(tr, RAX, insn->rs1);
+    unsigned b = get_x(tr, insn->rs2, RCX);
+    emit_rr(&tr->e, (enum x86_op)rows[insn->op].op, 8, RAX, b);
+    put_x(tr, insn->rd, RAX);
+}
+
+static void emit_bext(struct translation *tr, const struct insn *insn)
+{
+    unsigned target = target_x(insn->rd, RCX);
+    unsigned a = get_x(tr, insn->rs1, RAX);
+    unsigned b = get_x(tr, insn->rs2, RCX);
+
+    emit_rr(&tr->e, X86_BT, 8, a, b);
+    emit_r(&tr->e, X86_SETB, 1, RCX);
+    emit_rr(&tr->e, X86_MOVZX8, 4, target, RCX);
+    put_x(tr, insn->rd, target);
+}
+
+static void emit_bexti(struct translation *tr, const struct insn *insn)
+{
+    unsigned target = target_x(insn->rd, RAX);
+
+    copy_x(tr, target, insn->rs1);
+    if (insn->imm)
+        emit_ri(&tr->e, X86_SHR_IMM, 8, target, insn->imm);
+    emit_ri(&tr->e, X86_AND_IMM, 4, target, 1);
+    put_x(tr, insn->rd, target);
+}
+
+/* The 128-bit carry-less product; `second`: which bits of it, as a right shift. */
+static void emit_clmul(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    struct emitter *e = &tr->e;
+
+    unsigned a = get_x(tr, insn->rs1, RAX);
+    emit_rr(e, X86_VMOVQ_FROM_R, 8, 0, a);
+    unsigned b = get_x(tr, insn->rs2, RAX);
+    emit_rr(e, X86_VMOVQ_FROM_R, 8, 1, b);
+    emit_rrri(e, X86_VPCLMULQDQ, 0, 0, 1, 0);
+    emit_rr(e, X86_VMOVQ_TO_R, 8, RAX, 0);
+    if (row->second) {
+        emit_rri(e, X86_VPSRLDQ, 4, 0, 0, 8);
+        emit_rr(e, X86_VMOVQ_TO_R, 8, RDX, 0);
+        if (row->second == 63) {
+            emit_ri(e, X86_SHR_IMM, 8, RAX, 63);
+            emit_ri(e, X86_SHL_IMM, 8, RDX, 1);
+            emit_rr(e, X86_OR, 8, RDX, RAX);
+        }
+        emit_rr(e, X86_MOV, 8, RAX, RDX);
+    }
+    put_x(tr, insn->rd, RAX);
+}
+
+/* Zicond: rd = rs1, or 0 when the condition `op` (a cmov) holds of rs2. */
+static void emit_czero(struct translation *tr, const struct insn *insn)
+{
+    copy_x(tr, RAX, insn->rs1);
+    unsigned b = get_x(tr, insn->rs2, RCX);
+    emit_constant(&tr->e, RDX, 0);
+    emit_rr(&tr->e, X86_TEST, 8, b, b);
+    emit_rr(&tr->e, (enum x86_op)rows[insn->op].op, 8, RAX, RDX);
+    put_x(tr, insn->rd, RAX);
+}
+
+/* clang-format off */
+static const struct integer_row rows[OP_COUNT] = {
+    [OP_lui]    = {emit_lui, 0, 0, 8, 0},
+    [OP_auipc]  = {emit_auipc, 0, 0, 8, 0},
+    [OP_addi]   = {emit_addi, 0, 0, 8, 0},
+    [OP_addiw]  = {emit_addi, 0, 0, 4, 0},
+    [OP_slti]   = {emit_set, X86_SETL, 0, 8, 0},
+    [OP_sltiu]  = {emit_set, X86_SETB, 0, 8, 0},
+    [OP_xori]   = {emit_immediate, X86_XOR_IMM, 0, 8, 0},
+    [OP_ori]    = {emit_immediate, X86_OR_IMM, 0, 8, 0},
+    [OP_andi]   = {emit_immediate, X86_AND_IMM, 0, 8, 0},
+    [OP_slli]   = {emit_immediate, X86_SHL_IMM, 0, 8, 0},
+    [OP_srli]   = {emit_immediate, X86_SHR_IMM, 0, 8, 0},
+    [OP_srai]   = {emit_immediate, X86_SAR_IMM, 0, 8, 0},
+    [OP_slliw]  = {emit_immediate, X86_SHL_IMM, 0, 4, 0},
+    [OP_srliw]  = {emit_immediate, X86_SHR_IMM, 0, 4, 0},
+    [OP_sraiw]  = {emit_immediate, X86_SAR_IMM, 0, 4, 0},
+    [OP_add]    = {emit_binary, X86_ADD, 0, 8, 0},
+    [OP_sub]    = {emit_binary, X86_SUB, 0, 8, 0},
+    [OP_xor]    = {emit_binary, X86_XOR, 0, 8, 0},
+    [OP_or]     = {emit_binary, X86_OR, 0, 8, 0},
+    [OP_and]    = {emit_binary, X86_AND, 0, 8, 0},
+    [OP_addw]   = {emit_binary, X86_ADD, 0, 4, 0},
+    [OP_subw]   = {emit_binary, X86_SUB, 0, 4, 0},
+    [OP_slt]    = {emit_set, X86_SETL, 0, 8, 0},
+    [OP_sltu]   = {emit_set, X86_SETB, 0, 8, 0},
+    [OP_sll]    = {emit_shift, X86_SHLX, X86_SHL_CL, 8, 0},
+    [OP_srl]    = {emit_shift, X86_SHRX, X86_SHR_CL, 8, 0},
+    [OP_sra]    = {emit_shift, X86_SARX, X86_SAR_CL, 8, 0},
+    [OP_sllw]   = {emit_shift, X86_SHLX, X86_SHL_CL, 4, 0},
+    [OP_srlw]   = {emit_shift, X86_SHRX, X86_SHR_CL, 4, 0},
+    [OP_sraw]   = {emit_shift, X86_SARX, X86_SAR_CL, 4, 0},
+
+    [OP_mul]    = {emit_binary, X86_IMUL, 0, 8, 0},
+    [OP_mulw]   = {emit_binary, X86_IMUL, 0, 4, 0},
+    [OP_mulh]   = {emit_mulh, X86_IMUL1, 0, 8, 0},
+    [OP_mulhu]  = {emit_mulh, X86_MUL, 0, 8, 0},
+    [OP_mulhsu] = {emit_mulhsu, 0, 0, 8, 0},
+    [OP_div]    = {emit_divide, X86_IDIV, 0, 8, 0},
+    [OP_divu]   = {emit_divide, X86_DIV, 0, 8, 0},
+    [OP_rem]    = {emit_divide, X86_IDIV, 1, 8, 0},
+    [OP_remu]   = {emit_divide, X86_DIV, 1, 8, 0},
+    [OP_divw]   = {emit_divide, X86_IDIV, 0, 4, 0},
+    [OP_divuw]  = {emit_divide, X86_DIV, 0, 4, 0},
+    [OP_remw]   = {emit_divide, X86_IDIV, 1, 4, 0},
+    [OP_remuw]  = {emit_divide, X86_DIV, 1, 4, 0},
+
+    [OP_add_uw]    = {emit_shift_add, 0, 0, 4, 0},
+    [OP_sh1add]    = {emit_shift_add, 0, 1, 8, 0},
+    [OP_sh2add]    = {emit_shift_add, 0, 2, 8, 0},
+    [OP_sh3add]    = {emit_shift_add, 0, 3, 8, 0},
+    [OP_sh1add_uw] = {emit_shift_add, 0, 1, 4, 0},
+    [OP_sh2add_uw] = {emit_shift_add, 0, 2, 4, 0},
+    [OP_sh3add_uw] = {emit_shift_add, 0, 3, 4, 0},
+    [OP_slli_uw]   = {emit_slli_uw, 0, 0, 8, 0},
+
+    [OP_andn]   = {emit_inverted, X86_AND, 0, 8, 0},
+    [OP_orn]    = {emit_inverted, X86_OR, 0, 8, 0},
+    [OP_xnor]   = {emit_inverted, X86_XOR, 0, 8, 0},
+    [OP_clz]    = {emit_count, X86_LZCNT, 0, 8, NEEDS_LZCNT},
+    [OP_clzw]   = {emit_count, X86_LZCNT, 0, 4, NEEDS_LZCNT},
+    [OP_ctz]    = {emit_count, X86_TZCNT, 0, 8, NEEDS_BMI1},
+    [OP_ctzw]   = {emit_count, X86_TZCNT, 0, 4, NEEDS_BMI1},
+    [OP_cpop]   = {emit_count, X86_POPCNT, 0, 8, NEEDS_POPCNT},
+    [OP_cpopw]  = {emit_count, X86_POPCNT, 0, 4, NEEDS_POPCNT},
+    [OP_max]    = {emit_select, X86_CMOVL, 0, 8, 0},
+    [OP_maxu]   = {emit_select, X86_CMOVB, 0, 8, 0},
+    [OP_min]    = {emit_select, X86_CMOVG, 0, 8, 0},
+    [OP_minu]   = {emit_select, X86_CMOVA, 0, 8, 0},
+    [OP_sext_b] = {emit_extend, X86_MOVSX8, 0, 8, 0},
+    [OP_sext_h] = {emit_extend, X86_MOVSX16, 0, 8, 0},
+    [OP_zext_h] = {emit_extend, X86_MOVZX16, 0, 4, 0},
+    [OP_rol]    = {emit_shift, 0, X86_ROL_CL, 8, 0},
+    [OP_rolw]   = {emit_shift, 0, X86_ROL_CL, 4, 0},
+    [OP_ror]    = {emit_shift, 0, X86_ROR_CL, 8, 0},
+    [OP_rorw]   = {emit_shift, 0, X86_ROR_CL, 4, 0},
+    [OP_rori]   = {emit_immediate, X86_ROR_IMM, 0, 8, 0},
+    [OP_roriw]  = {emit_immediate, X86_ROR_IMM, 0, 4, 0},
+    [OP_orc_b]  = {emit_orc_b, 0, 0, 8, 0},
+    [OP_rev8]   = {emit_rev8, 0, 0, 8, 0},
+
+    [OP_clmul]  = {emit_clmul, 0, 0, 8, NEEDS_PCLMUL},
+    [OP_clmulh] = {emit_clmul, 0, 64, 8, NEEDS_PCLMUL},
+    [OP_clmulr] = {emit_clmul, 0, 63, 8, NEEDS_PCLMUL},
+
+    [OP_bclr]   = {emit_bit, X86_BTR, 0, 8, 0},
+    [OP_bset]   = {emit_bit, X86_BTS, 0, 8, 0},
+    [OP_binv]   = {emit_bit, X86_BTC, 0, 8, 0},
+    [OP_bext]   = {emit_bext, 0, 0, 8, 0},
+    [OP_bclri]  = {emit_immediate, X86_BTR_IMM, 0, 8, 0},
+    [OP_bseti]  = {emit_immediate, X86_BTS_IMM, 0, 8, 0},
+    [OP_binvi]  = {emit_immediate, X86_BTC_IMM, 0, 8, 0},
+    [OP_bexti]  = {emit_bexti, 0, 0, 8, 0},
+
+    [OP_czero_eqz] = {emit_czero, X86_CMOVE, 0, 8, 0},
+    [OP_czero_nez] = {emit_czero, X86_CMOVNE, 0, 8, 0},
+};
+/* clang-format on */
+
+static bool has_feature(const struct cpu_features *features, unsigned needed)
+{
+    switch ((enum needed)needed) {
+    case NEEDS_NOTHING:
+        return true;
+    case NEEDS_LZCNT:
+        return features->lzcnt;
+    case NEEDS_BMI1:
+        return features->bmi1;
+    case NEEDS_POPCNT:
+        return features->popcnt;
+    case NEEDS_PCLMUL:
+        return features->pclmul && features->avx;
+    }
+    return false;
+}
+
+bool translate_integer(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+
+    if (isa_ops[insn->op].flags & IS_HINT)
+        return insn->op != OP_pause; /* prefetches: nothing to do */
+    if (!row->emit || !has_feature(tr->features, row->feature))
+        return false;
+    if (insn->rd != 0) /* nothing but rd changes */
+        row->emit(tr, insn);
+    return true;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Creation, and the loop that runs a hart: finds host code for its pc, makes it
+ * when there is none, executes it, and looks at the outside in between. */
+#include "translator/translator.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem/space.h"
+#include "riscv/fetch.h"
+#include "translator/run.h"
+#include "translator/translate.h"
+
+/* Instructions between two looks at the clock: some 50 us. */
+#define SLICE     65536
+/* Traps without a retired instruction, or the like, before the machine gets a
+ * turn. */
+#define MAX_TURNS 256
+
+size_t translator_hart_size(void)
+{
+    return sizeof(struct translated_hart);
+}
+
+bool translator_is_supported(const struct cpu_features *features)
+{
+    (void)features;
+#ifdef __x86_64__
+    return true;
+#else
+    return false;
+#endif
+}
+
+int translator_create(const struct translator_options *options, struct translator **out,
+                      struct error *err)
+{
+    struct translator *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return error_set(err, -ENOMEM, "cannot create the translator: out of memory");
+    t->options = *options;
+    pthread_mutex_init(&t->mutex, NULL);
+    t->translation = calloc(1, sizeof(*t->translation));
+    int result = t->translation ? cache_create(t, err) : -ENOMEM;
+    if (result < 0) {
+        translator_destroy(t);
+        return result;
+    }
+    thunks_make(t);
+    *out = t;
+    return 0;
+}
+
+void translator_destroy(struct translator *t)
+{
+    if (!t)
+        return;
+    cache_destroy(t);
+    pthread_mutex_destroy(&t->mutex);
+    free(t->translation);
+    free(t);
+}
+
+void translator_attach(struct translator *t, struct hart *hart)
+{
+    struct translated_hart *th = of_hart(hart);
+
+    memset((char *)th + sizeof(th->hart), 0, sizeof(*th) - sizeof(th->hart));
+    th->translator = t;
+    th->host_mxcsr = 0x1f80;
+    th->flush_epoch = UINT64_MAX; /* fills the caches with invalid tags */
+    th->constants = (struct fp_constants){
+        .box = {UINT64_C(0xffffffff00000000), 0},
+        .sign64 = {UINT64_C(1) << 63, 0},
+        .sign32 = {UINT64_C(1) << 31, 0},
+        .nan64 = {UINT64_C(0x7ff8000000000000), 0},
+        .nan32 = {UINT64_C(0xffffffff7fc00000), 0},
+        .two63 = {UINT64_C(0x43e0000000000000), UINT64_C(0x5f000000)},
+    };
+    pthread_mutex_lock(&t->mutex);
+    th->next = t->harts;
+    t->harts = th;
+    pthread_mutex_unlock(&t->mutex);
+}
+
+/* Makes code for the hart's pc, which is at `gpa`. The hart is marked as being in
+ * code again before anyone can flush it. */
+static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned variant)
+{
+    struct translator *t = th->translator;
+    gpa_t page_gpa = gpa & ~PAGE_MASK;
+    const uint8_t *ram = space_ram(th->hart.config.space, page_gpa, PAGE_SIZE);
+    unsigned context = th->context | variant;
+    const uint8_t *code = NULL;
+
+    cache_leave(t, th);
+    pthread_mutex_lock(&t->mutex);
+    struct guest_page *page = cache_page(t, page_gpa, ram);
+    if (page && page->checked < th->needs_check)
+        cache_check_page(t, page);
+    if (page)
+        code = cache_find(t, entry_key(gpa, context));
+    if (!code) {
+        if (!page || !cache_has_room(t)) {
+            cache_flush(t);
+            page = cache_page(t, page_gpa, ram);
+        }
+        if (page)
+            code = translate_unit(t, page, gpa & PAGE_MASK, context, &th->hart.config.extensions);
+    }
+    atomic_store(&th->in_code, 1);
+    context_sync(th);
+    if (page)
+        th->pages[(th->hart.pc >> PAGE_SHIFT) % PAGE_CACHE_SIZE] =
+            (struct page_entry){(th->hart.pc & ~PAGE_MASK) ^ th->context_tag, page};
+    pthread_mutex_unlock(&t->mutex);
+    return code;
+}
+
+enum found {
+    FOUND,
+    FOUND_NOTHING, /* go on at the pc, which has changed */
+    FOUND_TURN,    /* a trap, or the like: look at the outside */
+};
+
+static enum found find_code(struct translated_hart *th, const uint8_t **code)
+{
+    struct hart *hart = &th->hart;
+    unsigned variant = th->wanted_variant;
+    gpa_t gpa;
+
+    th->wanted_variant = 0;
+    context_update(th);
+    context_sync(th);
+    if (!variant) {
+        *code = runtime_find(th, hart->pc);
+        if (*code)
+            return FOUND;
+    }
+    if (!fetch_translate(hart, hart->pc, &gpa))
+        return FOUND_TURN;
+    *code = gpa == UINT64_MAX ? NULL : make_code(th, gpa, variant);
+    if (!*code)
+        return hart_execute_fetched(hart) ? FOUND_NOTHING : FOUND_TURN;
+    hart->page = hart->pc & ~PAGE_MASK;
+    return FOUND;
+}
+
+/* Runs host code until it wants something. */
+static void run_code(struct translated_hart *th)
+{
+    const uint8_t *code;
+
+    for (;;) {
+        switch (find_code(th, &code)) {
+        case FOUND_TURN:
+            return;
+        case FOUND_NOTHING:
+            continue;
+        case FOUND:
+            break;
+        }
+        runtime_give_rounding(th);
+        unsigned reason = th->translator->thunks.enter(&th->hart, code);
+        runtime_take_flags(th);
+        if (reason == LEAVE_POLL) {
+            th->counters.exits_poll++;
+            return;
+        }
+        th->counters.exits_find++;
+    }
+}
+
+static bool is_debugged(const struct hart *hart)
+{
+    const struct hart_debug *debug = &hart->debug;
+
+    return debug->breakpoint_count || debug->watchpoint_count || debug->skip_breakpoint ||
+           debug->stop_on_ebreak;
+}
+
+enum hart_exit translator_run(struct translator *t, struct hart *hart)
+{
+    struct translated_hart *th = of_hart(hart);
+    enum hart_exit reason = HART_EXIT_POLL;
+
+    if (UNLIKELY(is_debugged(hart)))
+        return hart_run(hart);
+    hart_begin_run(hart, SLICE);
+    cache_enter(t, th);
+    for (unsigned turn = 0; turn < MAX_TURNS; turn++) {
+        hart_take_interrupt(hart);
+        run_code(th);
+        if (hart_has_left(hart, &reason))
+            break;
+        if (hart->icount >= atomic_load_explicit(&hart->limit, memory_order_relaxed))
+            break;
+    }
+    cache_leave(t, th);
+    return reason;
+}
+
+struct translator_stats translator_stats(struct translator *t)
+{
+    pthread_mutex_lock(&t->mutex);
+    struct translator_stats stats = t->stats;
+    stats.cache_used = t->hot_at - t->hot_start + t->cold_at - t->hot_end;
+    for (const struct translated_hart *th = t->harts; th; th = th->next) {
+        stats.exits_find += th->counters.exits_find;
+        stats.exits_poll += th->counters.exits_poll;
+        stats.fallbacks += th->counters.fallbacks;
+        stats.jump_misses += th->counters.jump_misses;
+        stats.tlb_refills += th->counters.tlb_refills;
+        stats.slow_accesses += th->counters.slow_accesses;
+    }
+    pthread_mutex_unlock(&t->mutex);
+    return stats;
+}
