@@ -155,16 +155,18 @@ static void set_stop(struct hart_thread *thread, uint64_t most)
     struct hart *hart = thread->hart;
     uint64_t deadline = machine_next_deadline(thread);
     uint64_t now = machine_ticks(machine);
-    uint64_t instructions;
+    /* Of the tick in which this run begins, so that the end is the same wherever in
+     * the tick that is. */
+    uint64_t passed = (hart->icount + hart->traps) % VIRTUAL_INSTRUCTIONS_PER_TICK;
+    uint64_t stop;
 
     if (deadline <= now)
-        hart->stop_at = hart->icount + 1;
+        stop = hart->icount + 1;
     else if (__builtin_mul_overflow(deadline - now, (uint64_t)VIRTUAL_INSTRUCTIONS_PER_TICK,
-                                    &instructions))
-        hart->stop_at = UINT64_MAX;
-    else
-        hart->stop_at = hart->icount + instructions;
-    hart->stop_at = MIN(hart->stop_at, most);
+                                    &stop) ||
+             __builtin_add_overflow(stop, hart->icount - passed, &stop))
+        stop = UINT64_MAX;
+    hart->stop_at = MIN(stop, most);
 }
 
 static enum hart_exit run_hart(struct hart_thread *thread)
