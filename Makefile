@@ -3,13 +3,14 @@
 #
 #   make [CC=clang BUILD=build-clang]   make check   make asan   make fuzz
 #   make lint   make format   make demo   make install   make clean
+#   make bench   make bench-quick      (bench/README.md)
 BUILD ?= build
 FUZZ_SECONDS ?= 60
 FUZZER_RUNTIME = $(wildcard $(shell clang -print-resource-dir 2>&1)/lib/linux/libclang_rt.fuzzer-*)
 SETUP = @tools/configure
 SANITIZE = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dc_args=-DDOPPEL_DEBUG
 
-.PHONY: all check check-unit asan fuzz fuzz-short lint format demo install clean
+.PHONY: all check check-unit asan fuzz fuzz-short lint format demo bench bench-quick install clean
 
 all:
 	$(SETUP) $(BUILD)
@@ -42,6 +43,12 @@ format:
 
 demo:
 	@tools/demo
+
+bench: all
+	@bench/run.py --doppel $(BUILD)/doppel --work $(BUILD)/bench
+
+bench-quick: all
+	@bench/run.py --doppel $(BUILD)/doppel --work $(BUILD)/bench --repetitions 1 --scale 2
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmarks run: the program for guest and host, and the guest's image."""
+import pathlib
+import subprocess
+import sys
+
+BENCH = pathlib.Path(__file__).resolve().parent
+TOOLS = BENCH.parent / "tools"
+CROSS = "riscv64-linux-gnu-gcc"
+# The host has vector registers, rv64gc has none: without them both do the same work.
+FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-fno-tree-vectorize", "-static", "-pthread"]
+# One image for everything: the kernel's command line says what is run.
+COMMAND = ("dmesg -n 1; bench $(tr ' ' '\\n' </proc/cmdline | sed -n 's/^bench=//p' | tr : ' ')")
+
+
+def fail(text):
+    sys.exit(f"bench: {text}")
+
+
+def run(words):
+    try:
+        result = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    except FileNotFoundError:
+        fail(f"{words[0]} is missing; run tools/setup")
+    if result.returncode:
+        fail(f"{words[0]} failed with status {result.returncode}")
+    return result.stdout
+
+
+class Guest:
+    """Files in the folder `work`; they are made anew when a source is newer."""
+
+    def __init__(self, work):
+        work.mkdir(parents=True, exist_ok=True)
+        sources = sorted((BENCH / "programs").glob("*.c"))
+        inputs = [*sources, BENCH / "programs/bench.h", pathlib.Path(__file__)]
+        self.native = work / "bench-native"
+        self.program = work / "bench-riscv64"
+        self.initrd = work / "bench.cpio.gz"
+        self.elf = work / "power-off.elf"
+        self.make(self.native, inputs, ["cc", *FLAGS, *sources, "-lm"])
+        self.make(self.program, inputs, [CROSS, *FLAGS, *sources, "-lm"])
+        self.make(self.elf, [BENCH / "programs/power_off.S", pathlib.Path(__file__)],
+                  [CROSS, "-nostdlib", "-static", "-Wl,-n,-Ttext=0x80000000,--build-id=none",
+                   BENCH / "programs/power_off.S"])
+        self.kernel = self.find_kernel()
+        if not is_fresh(self.initrd, [self.program, TOOLS / "make_initramfs.py", self.kernel]):
+            run([TOOLS / "make_initramfs.py", "--add", f"{self.program}:/usr/bin/bench",
+                 "--exec", COMMAND, self.initrd])
+
+    @staticmethod
+    def make(output, inputs, words):
+        if not is_fresh(output, inputs):
+            run([*words, "-o", output])
+
+    @staticmethod
+    def find_kernel():
+        folder = run([TOOLS / "fetch_guests.py", "linux-image-riscv64"]).split(" ", 1)[1].strip()
+        return sorted(pathlib.Path(folder).glob("boot/vmlinu[xz]-*"))[-1]
+
+    def rows(self):
+        """(group, row) of all rows, in the order in which they are run."""
+        return [tuple(line.split()) for line in run([self.native, "list"]).splitlines()]
+
+
+def is_fresh(output, inputs):
+    return output.exists() and all(output.stat().st_mtime > path.stat().st_mtime
+                                   for path in inputs)
