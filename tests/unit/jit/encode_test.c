@@ -511,7 +511,7 @@ static void check_row(enum x86_op op, unsigned width)
     case X86_KIND_VRVMI:
         check_three(op, width);
         break;
-    default: /* VVMI: has no row yet */
+    case X86_KIND_VVMI:
         check_vvvv_constant(op, width);
         break;
     }
@@ -565,6 +565,19 @@ TEST(encode, instructions_without_a_row)
     start(&e);
     emit_cdq(&e, 8);
     CHECK_EQ(only(&e, operands).mnemonic, ZYDIS_MNEMONIC_CQO);
+}
+
+TEST(encode, bswap_has_the_register_in_its_opcode)
+{
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+
+    for (unsigned reg = 0; reg < 16; reg++) {
+        struct emitter e;
+        start(&e);
+        emit_bswap(&e, reg);
+        CHECK_EQ(only(&e, operands).mnemonic, ZYDIS_MNEMONIC_BSWAP);
+        CHECK_EQ(number_of(operands[0].reg.value, 8), reg);
+    }
 }
 
 TEST(encode, lock_is_a_prefix_of_what_follows)
@@ -743,6 +756,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TESTS(encode, every_form_of_every_row_is_what_was_asked_for),
         TESTS(encode, instructions_without_a_row),
+        TESTS(encode, bswap_has_the_register_in_its_opcode),
         TESTS(encode, lock_is_a_prefix_of_what_follows),
         TESTS(encode, constants_take_the_shortest_move),
         TESTS(encode, jumps_have_their_displacement_in_one_cache_line_wherever_they_start),
