@@ -4,13 +4,14 @@
 #   make [CC=clang BUILD=build-clang]   make check   make asan   make fuzz
 #   make lint   make format   make demo   make install   make clean
 #   make bench   make bench-quick      (bench/README.md)
+#   make lockstep                      (an hour; docs/testing.md)
 BUILD ?= build
 FUZZ_SECONDS ?= 60
 FUZZER_RUNTIME = $(wildcard $(shell clang -print-resource-dir 2>&1)/lib/linux/libclang_rt.fuzzer-*)
 SETUP = @tools/configure
 SANITIZE = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dc_args=-DDOPPEL_DEBUG
 
-.PHONY: all check check-unit asan fuzz fuzz-short lint format demo bench bench-quick install clean
+.PHONY: all check check-unit asan fuzz fuzz-short lint format demo bench bench-quick lockstep install clean
 
 all:
 	$(SETUP) $(BUILD)
@@ -49,6 +50,11 @@ bench: all
 
 bench-quick: all
 	@bench/run.py --doppel $(BUILD)/doppel --work $(BUILD)/bench --repetitions 1 --scale 2
+
+lockstep:
+	$(SETUP) $(BUILD) -Dtests=enabled
+	@ninja -C $(BUILD) --quiet tests/lockstep/lockstep
+	@tests/lockstep/run.py --long --lockstep $(BUILD)/tests/lockstep/lockstep
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild

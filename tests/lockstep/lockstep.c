@@ -7,7 +7,7 @@
  *       --step N       instructions between comparisons, about (random around it)
  *       --most N       stop after so many instructions
  *       --memory-every N   compare memory after so many instructions
- *       --jit LIST     as the option of doppel boot
+ *       --jit LIST, --cpu LIST   as the options of doppel boot
  *       --firmware-none    start the ELF in M-mode
  *       --seed N
  *
@@ -228,16 +228,30 @@ static uint64_t number(const char *text)
     return strtoull(text, NULL, 0);
 }
 
-static void parse(int argc, char **argv)
+/* What doppel boot has options for, in its words. */
+static void parse_config(int argc, char **argv)
 {
     struct error err = {0};
+
+    if (vm_config_parse(&words, argc, argv, &err) != 0) {
+        fprintf(stderr, "lockstep: %s\n", err.text[0] ? err.text : "bad option");
+        exit(2);
+    }
+}
+
+static void parse(int argc, char **argv)
+{
+    /* The kernel is only named here because there must be one. */
+    char *passed[8] = {argv[0], argv[0]};
+    int passed_count = 2;
     unsigned file_count = 0;
+    bool is_bare = false;
 
     vm_config_init(&words);
     for (int i = 1; i < argc; i++) {
         bool has_value = i + 1 < argc;
         if (strcmp(argv[i], "--firmware-none") == 0) {
-            words.firmware = "none";
+            is_bare = true;
         } else if (strcmp(argv[i], "--step") == 0 && has_value) {
             step = number(argv[++i]);
         } else if (strcmp(argv[i], "--most") == 0 && has_value) {
@@ -246,17 +260,20 @@ static void parse(int argc, char **argv)
             memory_every = number(argv[++i]);
         } else if (strcmp(argv[i], "--seed") == 0 && has_value) {
             random_state = number(argv[++i]) | 1;
-        } else if (strcmp(argv[i], "--jit") == 0 && has_value) {
-            char *list[] = {argv[i], argv[i + 1], files[0] ? (char *)(uintptr_t)files[0] : argv[0]};
-            i++;
-            if (vm_config_parse(&words, 3, list, &err) < 0) {
-                fprintf(stderr, "lockstep: %s\n", err.text);
-                exit(2);
-            }
-        } else if (file_count < 2) {
+        } else if ((strcmp(argv[i], "--jit") == 0 || strcmp(argv[i], "--cpu") == 0) && has_value &&
+                   passed_count < 6) {
+            passed[passed_count++] = argv[i];
+            passed[passed_count++] = argv[++i];
+        } else if (argv[i][0] != '-' && file_count < 2) {
             files[file_count++] = argv[i];
+        } else {
+            fprintf(stderr, "lockstep: '%s' is not known here\n", argv[i]);
+            exit(2);
         }
     }
+    parse_config(passed_count, passed);
+    if (is_bare)
+        words.firmware = "none";
 }
 
 int main(int argc, char **argv)
@@ -266,6 +283,10 @@ int main(int argc, char **argv)
     struct error err = {0};
 
     parse(argc, argv);
+    if (!files[0] || step == 0) {
+        fprintf(stderr, "lockstep: lockstep [options] KERNEL [INITRD]\n");
+        return 2;
+    }
     for (unsigned i = 0; i < 2 && files[i]; i++)
         if (file_read(files[i], "guest", UINT64_C(1) << 30, &bytes[i], &err) < 0) {
             fprintf(stderr, "lockstep: %s\n", err.text);

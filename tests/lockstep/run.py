@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs guests under the interpreter and the translator at once, in every mode of
+the translator.
+
+    run.py [--guests | --debian] [--long] [--lockstep PATH] [--build DIR]
+
+`--long` is what takes an hour: every guest to its end and Debian's boot in all
+modes, with several lengths of the steps. One TAP case for each run.
+"""
+import argparse
+import importlib.util
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+TESTS = HERE.parent
+FEATURES = ["sse41", "popcnt", "lzcnt", "bmi1", "bmi2", "movbe", "pclmul", "cx16", "avx", "avx2",
+            "f16c", "fma", "avx512"]
+# As the option --jit takes them. Those of pathological sizes and of other ways first.
+MODES = ["", "no-chain", "no-fast-memory", "no-inline", "unit=1", "unit=3,cache=1M", "cpu=none",
+         "no-chain,no-fast-memory,unit=2,cpu=-bmi2"]
+FEATURE_MODES = [f"cpu=-{feature}" for feature in FEATURES]
+# Programs that a single missing feature can make a difference to.
+FEATURE_PROGRAMS = {"instructions", "atomics", "misaligned"}
+# Most instructions in short runs. Only `instructions` is longer; the modes have
+# tests/differential for what is behind.
+MOST = 8000000
+TIMEOUT_S = 120
+LONG_TIMEOUT_S = 1800
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Tap:
+    """Numbers cases; `number` is how many there were."""
+
+    def __init__(self):
+        self.number, self.passed = 0, True
+
+    def result(self, good, name, lines=()):
+        self.number += 1
+        self.passed &= good
+        print("not " * (not good) + f"ok {self.number} - {name}")
+        for line in lines if not good else lines[-1:]:
+            print("# " + line)
+        sys.stdout.flush()
+
+    def skip(self, name, reason):
+        self.number += 1
+        print(f"ok {self.number} - {name} # SKIP {reason}", flush=True)
+
+
+def run(options, tap, name, *arguments):
+    timeout_s = LONG_TIMEOUT_S if options.long else TIMEOUT_S
+    try:
+        result = subprocess.run([options.lockstep, *map(str, arguments)], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        tap.result(False, name, [f"no end after {timeout_s} s"])
+        return
+    lines = result.stdout.decode(errors="replace").splitlines()
+    tap.result(result.returncode == 0 and bool(lines), name,
+               lines[-60:] + [f"status {result.returncode}"] * (result.returncode != 0))
+
+
+def run_guests(options, tap):
+    guest = load(TESTS / "guest" / "run.py")
+    compiler = guest.find_compiler()
+    if not compiler:
+        tap.skip("guests", "no " + " or ".join(guest.COMPILERS))
+        return
+    for name in guest.PROGRAMS:
+        elf = guest.build(compiler, options.build, name)
+        features = options.long or name in FEATURE_PROGRAMS
+        for mode in MODES + FEATURE_MODES * features:
+            most = [] if options.long or not mode else ["--most", MOST]
+            if name == "instructions" and not options.long:
+                most = ["--most", MOST if mode else 4 * MOST]
+            jit = ["--jit", mode] if mode else []
+            run(options, tap, f"{name} {mode}".strip(), "--firmware-none", "--cpu", "max,sv57",
+                *jit, *most, elf)
+        run(options, tap, f"{name}, shortest steps", "--firmware-none", "--cpu", "max,sv57",
+            "--step", 1, "--most", MOST if options.long else 1000000, elf)
+
+
+def run_debian(options, tap):
+    sys.path.insert(0, str(TESTS / "integration"))
+    guests = importlib.import_module("guests")
+    skip = importlib.import_module("tap").Skip
+    try:
+        kernel, initramfs = guests.kernel(), guests.initramfs(command="ls -l /bin; md5sum /bin/busybox")
+    except skip as reason:
+        tap.skip("Debian's boot", reason)
+        return
+    run(options, tap, "Debian's boot", kernel, initramfs)
+    if not options.long:
+        return
+    for mode in MODES[1:] + FEATURE_MODES:
+        run(options, tap, f"Debian's boot {mode}", "--jit", mode, kernel, initramfs)
+    for seed, step in ((2, 5), (3, 1000), (4, 20000)):
+        run(options, tap, f"Debian's boot in steps of {step}", "--seed", seed, "--step", step,
+            kernel, initramfs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lockstep", default="build/tests/lockstep/lockstep")
+    parser.add_argument("--build", type=pathlib.Path, help="where the ELF files go")
+    parser.add_argument("--long", action="store_true", help="what takes an hour")
+    parser.add_argument("--guests", action="store_true", help="only tests/guest")
+    parser.add_argument("--debian", action="store_true", help="only Debian's boot")
+    options = parser.parse_args()
+
+    tap = Tap()
+    with tempfile.TemporaryDirectory() as folder:
+        options.build = options.build or pathlib.Path(folder)
+        options.build.mkdir(parents=True, exist_ok=True)
+        if options.guests or not options.debian:
+            run_guests(options, tap)
+        if options.debian or not options.guests:
+            run_debian(options, tap)
+    print(f"1..{tap.number}")
+    return not tap.passed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
