@@ -3,6 +3,7 @@
 peer / doppel above 1 says that doppel is ahead."""
 import json
 import math
+import re
 import statistics
 
 
@@ -26,9 +27,10 @@ class Results:
         return theirs / ours if ours and theirs else None
 
     def rivals(self):
-        """Machines other than doppel: who is to be beaten."""
+        """Who is to be beaten: machines, but not what is called doppel-something, which
+        is doppel in another way."""
         return [name for name, peer in self.peers.items()
-                if peer["kind"] == "system" and name != "doppel"]
+                if peer["kind"] == "system" and not re.match("doppel(-|$)", name)]
 
     def best(self, row, rivals):
         """The ratio to the fastest of the rivals in this row."""
