@@ -263,6 +263,13 @@ int board_create(struct machine *machine, struct error *err)
         return error_set(err, -ENOMEM, "cannot create the disks: out of memory");
     space_add_ram(&machine->space, MACHINE_RAM_BASE, memory, machine->ram);
     space_add_ram(&machine->space, BOARD_ROM_BASE, BOARD_ROM_SIZE, machine->rom);
+    if (machine->translator) {
+        machine->ram_watch = map_lazy(memory / PAGE_SIZE, "page states", err);
+        if (!machine->ram_watch)
+            return -ENOMEM;
+        space_enable_watch(&machine->space, MACHINE_RAM_BASE, machine->ram_watch);
+        translator_connect(machine->translator, &machine->space);
+    }
     machine->pci_high_base = bits_align_up(MACHINE_RAM_BASE + memory, BOARD_PCI_HIGH_SIZE);
     atomic_store(&machine->rtc_deadline, ALARM_NEVER);
     create_interrupt_controllers(machine);
@@ -291,5 +298,6 @@ void board_destroy(struct machine *machine)
 {
     free(machine->disks);
     map_free(machine->rom, BOARD_ROM_SIZE);
+    map_free((void *)(uintptr_t)machine->ram_watch, machine->config.memory_bytes / PAGE_SIZE);
     map_free(machine->ram, machine->config.memory_bytes);
 }

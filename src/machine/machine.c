@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "host/map.h"
 #include "machine/machine_internal.h"
+#include "mem/dma.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ static void reset_harts(struct machine *machine)
 
 void machine_reset(struct machine *machine)
 {
+    if (machine->translator)
+        translator_forget(machine->translator);
     map_clear(machine->ram, machine->config.memory_bytes);
     map_clear(machine->rom, BOARD_ROM_SIZE);
     board_reset(machine);
@@ -156,6 +159,7 @@ bool machine_write_ram(struct machine *machine, gpa_t at, const void *from, uint
     if (!to)
         return false;
     memcpy(to, from, size);
+    dma_written(&machine->space, at, size);
     for (unsigned i = 0; i < machine->config.cpus; i++)
         hart_request(machine->harts[i].hart, HART_REQUEST_FENCE_I);
     return true;
@@ -330,6 +334,8 @@ int machine_load(struct machine *machine, struct reader *r, struct error *err)
         result = load_devices(machine, r, err);
     if (result == 0)
         result = load_ram(machine, r, err);
+    if (machine->translator)
+        translator_forget(machine->translator);
     machine_clock_set(machine, core.ticks);
     for (unsigned i = 0; result == 0 && i < core.cpus; i++)
         result = hart_loaded(machine->harts[i].hart, err);

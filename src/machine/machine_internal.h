@@ -105,6 +105,7 @@ struct machine {
     struct space space;
     uint8_t *ram;
     uint8_t *rom;
+    _Atomic uint8_t *ram_watch; /* for the translator: a byte per page of RAM */
     gpa_t pci_high_base;
     struct boot_image boot;
 

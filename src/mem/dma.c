@@ -12,8 +12,8 @@ uint8_t *dma_map(const struct space *space, gpa_t at, uint64_t size)
 
 void dma_written(const struct space *space, gpa_t at, uint64_t size)
 {
-    if (space->ram_written)
-        space->ram_written(space->ram_written_owner, at, size);
+    for (gpa_t page = at & ~PAGE_MASK; page < at + size; page += PAGE_SIZE)
+        space_note_store(space, space_ram(space, page, PAGE_SIZE));
 }
 
 bool dma_read(const struct space *space, gpa_t at, void *to, uint64_t size)

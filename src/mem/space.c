@@ -33,7 +33,7 @@ void space_add_ram(struct space *space, gpa_t base, uint64_t size, uint8_t *byte
     ASSERT(size != 0 && ((base | size) & PAGE_MASK) == 0 && base + size > base);
     for (unsigned i = 0; i < space->ram_count; i++)
         ASSERT(!overlaps(base, size, space->ram[i].base, space->ram[i].size));
-    space->ram[space->ram_count++] = (struct ram_region){base, size, bytes, false};
+    space->ram[space->ram_count++] = (struct ram_region){base, size, bytes, false, NULL};
     note_hidden(space);
 }
 
@@ -80,6 +80,61 @@ uint8_t *space_ram(const struct space *space, gpa_t at, uint64_t size)
         return ram->has_mmio && is_hidden(space, at, size) ? NULL : ram->bytes + offset;
     }
     return NULL;
+}
+
+void space_enable_watch(struct space *space, gpa_t base, _Atomic uint8_t *bytes)
+{
+    for (unsigned i = 0; i < space->ram_count; i++)
+        if (space->ram[i].base == base)
+            space->ram[i].watch = bytes;
+}
+
+bool space_watch_page(struct space *space, gpa_t page, bool on)
+{
+    for (unsigned i = 0; i < space->ram_count; i++) {
+        const struct ram_region *ram = &space->ram[i];
+        uint64_t offset = page - ram->base;
+        if (offset >= ram->size || !ram->watch)
+            continue;
+        atomic_store(&ram->watch[offset >> PAGE_SHIFT], on ? PAGE_WATCHED : 0);
+        return true;
+    }
+    return false;
+}
+
+bool space_is_watched(const struct space *space, const uint8_t *at)
+{
+    for (unsigned i = 0; i < space->ram_count; i++) {
+        const struct ram_region *ram = &space->ram[i];
+        uint64_t offset = (uint64_t)(at - ram->bytes);
+        if (offset < ram->size)
+            return ram->watch && atomic_load_explicit(&ram->watch[offset >> PAGE_SHIFT],
+                                                      memory_order_relaxed) != 0;
+    }
+    return false;
+}
+
+static void note_store(const struct space *space, const struct ram_region *ram, uint64_t offset)
+{
+    _Atomic uint8_t *watch = &ram->watch[offset >> PAGE_SHIFT];
+
+    /* Almost no page that is stored to is watched, or not yet known to be. */
+    if (LIKELY(atomic_load(watch) != PAGE_WATCHED))
+        return;
+    if (atomic_fetch_or(watch, PAGE_STORED) == PAGE_WATCHED)
+        space->page_stored(space->page_stored_owner, ram->base + (offset & ~PAGE_MASK));
+}
+
+void space_note_store(const struct space *space, const uint8_t *at)
+{
+    for (unsigned i = 0; i < space->ram_count; i++) {
+        const struct ram_region *ram = &space->ram[i];
+        uint64_t offset = (uint64_t)(at - ram->bytes);
+        if (offset < ram->size && ram->watch) {
+            note_store(space, ram, offset);
+            return;
+        }
+    }
 }
 
 static bool mmio_accepts(const struct mmio_region *region, gpa_t at, unsigned size)

@@ -11,6 +11,8 @@
 #include "base/types.h"
 #include "port/lock.h"
 
+#include <stdatomic.h>
+
 #define SPACE_MAX_RAM  4
 #define SPACE_MAX_MMIO 64
 
@@ -35,8 +37,9 @@ struct mmio_ops {
 struct ram_region {
     gpa_t base;
     uint64_t size;
-    uint8_t *bytes; /* host mapping, owned by whoever added it */
-    bool has_mmio;  /* some MMIO region hides a part of it; derived */
+    uint8_t *bytes;         /* host mapping, owned by whoever added it */
+    bool has_mmio;          /* some MMIO region hides a part of it; derived */
+    _Atomic uint8_t *watch; /* PAGE_ bits, one byte a page; NULL: nobody watches here */
 };
 
 struct mmio_region {
@@ -52,10 +55,19 @@ struct space {
     unsigned mmio_count;
     struct mmio_region mmio[SPACE_MAX_MMIO]; /* sorted by base, disjoint */
     struct lock_port device_lock;            /* taken round every MMIO handler */
-    /* Called after a device has written RAM, so that code made from it can be
-     * checked again. May be NULL. */
-    void (*ram_written)(void *owner, gpa_t at, uint64_t size);
-    void *ram_written_owner;
+    /* Called when a watched page becomes PAGE_STORED. Any thread; must touch no
+     * vector register where translated code runs. */
+    void (*page_stored)(void *owner, gpa_t page);
+    void *page_stored_owner;
+};
+
+/* Whoever keeps something that was made from the contents of a page, such as
+ * translated code, watches it: the page becomes PAGE_STORED when someone writes
+ * it, or gets leave to write it without asking again. Coarse on purpose: a hart
+ * whose TLB lets it store says so once. */
+enum {
+    PAGE_WATCHED = 1 << 0,
+    PAGE_STORED = 1 << 1,
 };
 
 /* Regions are page-aligned, and do not overlap others of their kind; an MMIO
@@ -68,6 +80,17 @@ void space_add_mmio(struct space *space, gpa_t base, uint64_t size, const struct
 /* Host address of guest RAM [at, at + size), or NULL when any byte of it is not
  * RAM of one region or is hidden by MMIO. Any thread. */
 uint8_t *space_ram(const struct space *space, gpa_t at, uint64_t size);
+
+/* Gives the RAM region at `base` memory for watching: a zeroed byte for each of
+ * its pages, owned by the caller. Before the harts start. */
+void space_enable_watch(struct space *space, gpa_t base, _Atomic uint8_t *bytes);
+/* Starts or ends watching a page, which counts as not stored to. False: nobody can
+ * watch it. Any thread. */
+bool space_watch_page(struct space *space, gpa_t page, bool on);
+/* Whether the page that holds the host address `at` is watched. */
+bool space_is_watched(const struct space *space, const uint8_t *at);
+/* The host address `at` of RAM is about to be written, or was. Any thread. */
+void space_note_store(const struct space *space, const uint8_t *at);
 
 /* The region that holds `at`, NULL when none. */
 const struct mmio_region *space_find_mmio(const struct space *space, gpa_t at);

@@ -80,8 +80,7 @@ void hart_serve_requests(struct hart *hart)
     if (LIKELY(!requests))
         return;
     if (requests & HART_REQUEST_FENCE_I) {
-        hart->code_generation++;
-        tlb_flush_fetch(hart);
+        tlb_recheck_code(hart);
     }
     if (requests & HART_REQUEST_SFENCE)
         tlb_flush(hart);

@@ -324,6 +324,13 @@ void tlb_flush_page(struct hart *hart, gva_t va);
 void tlb_flush_asid(struct hart *hart, unsigned asid);
 void tlb_flush_page_asid(struct hart *hart, gva_t va, unsigned asid);
 void tlb_flush_fetch(struct hart *hart);
+/* fence.i: whatever was made of code must be checked before it is executed again.
+ * Raises code_generation. */
+void tlb_recheck_code(struct hart *hart);
+/* Takes from the first level the leave to store to those pages for which `drop`
+ * says so; the next store to one asks again (space_note_store). */
+void tlb_drop_stores(struct hart *hart, bool (*drop)(void *owner, const uint8_t *page),
+                     void *owner);
 /* Writes satp, whose mode is supported, and drops what the write makes wrong. */
 void tlb_switch(struct hart *hart, uint64_t satp);
 /* Notes that a fetch of the current privilege used a translation. */

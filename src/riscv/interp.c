@@ -163,8 +163,7 @@ static void recheck_code(struct hart *hart)
     if (LIKELY(period == hart->code_period))
         return;
     hart->code_period = period;
-    hart->code_generation++;
-    tlb_flush_fetch(hart);
+    tlb_recheck_code(hart);
 }
 
 void hart_begin_run(struct hart *hart, uint64_t slice)

@@ -159,8 +159,7 @@ HANDLER(pause)
 
 HANDLER(fence_i)
 {
-    hart->code_generation++;
-    tlb_flush_fetch(hart);
+    tlb_recheck_code(hart);
     LEAVE(PC + op->length);
 }
 

@@ -113,6 +113,7 @@ static enum pte_update update_accessed_dirty(struct hart *hart, const struct pte
         result->cause = access_fault[access];
         return PTE_FAULT;
     }
+    space_note_store(hart->config.space, (const uint8_t *)slot->at);
     return __atomic_compare_exchange_n(slot->at, &expected, wanted, false, __ATOMIC_SEQ_CST,
                                        __ATOMIC_SEQ_CST)
                ? PTE_UPDATED

@@ -228,6 +228,29 @@ void tlb_flush_fetch(struct hart *hart)
     hart->fetch_epoch++;
 }
 
+void tlb_recheck_code(struct hart *hart)
+{
+    hart->code_generation++;
+    for (unsigned privilege = 0; privilege <= PRIV_M; privilege++)
+        if (!hart->fetch_is_clear[privilege])
+            for (size_t i = 0; i < FETCH_TLB_SIZE; i++)
+                hart->fetch[privilege][i].tag = TLB_NO_PAGE;
+}
+
+void tlb_drop_stores(struct hart *hart, bool (*drop)(void *owner, const uint8_t *page), void *owner)
+{
+    for (unsigned index = 0; index < MMU_COUNT; index++) {
+        if (hart->tlb_is_clear[index])
+            continue;
+        for (size_t i = 0; i < TLB_SIZE; i++) {
+            struct tlb_entry *entry = &hart->tlb[index][i];
+            const uint8_t *page = (const uint8_t *)(entry->store_tag + entry->addend); /* NOLINT */
+            if (entry->store_tag != invalid_tag(i) && drop(owner, page))
+                entry->store_tag = invalid_tag(i);
+        }
+    }
+}
+
 static void flush_nonglobal_fetch(struct hart *hart)
 {
     flush_fetch(hart, PRIV_U);
@@ -338,6 +361,8 @@ static void fill_first(struct hart *hart, gva_t va, bool can_store, uintptr_t ad
     size_t slot = (va >> PAGE_SHIFT) % TLB_SIZE;
     gva_t page = va & ~PAGE_MASK;
 
+    if (can_store)
+        space_note_store(hart->config.space, (const uint8_t *)(page + addend)); /* NOLINT */
     hart->data_tlb[slot] = (struct tlb_entry){
         .load_tag = page,
         .store_tag = can_store ? page : invalid_tag(slot),

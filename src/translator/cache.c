@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "host/map.h"
+#include "mem/space.h"
 #include "translator/internal.h"
 
 #define DEFAULT_CACHE_BYTES (UINT64_C(128) << 20)
@@ -80,24 +81,6 @@ static void remove_entry(struct translator *t, uint64_t key, const struct unit *
     }
 }
 
-struct guest_page *cache_page(struct translator *t, gpa_t gpa, const uint8_t *ram)
-{
-    struct guest_page **bucket = &t->pages[(gpa >> PAGE_SHIFT) % PAGE_BUCKETS];
-
-    for (struct guest_page *page = *bucket; page; page = page->next)
-        if (page->gpa == gpa)
-            return page;
-    struct guest_page *page = calloc(1, sizeof(*page));
-    if (!page)
-        return NULL;
-    page->gpa = gpa;
-    page->ram = ram;
-    page->checked = atomic_load(&t->time);
-    page->next = *bucket;
-    *bucket = page;
-    return page;
-}
-
 static void lock_links(struct translator *t)
 {
     while (atomic_exchange_explicit(&t->links, 1, memory_order_acquire))
@@ -129,10 +112,9 @@ static bool is_unchanged(const struct guest_page *page, const struct unit *unit)
     return memcmp(unit->source, page->ram + unit->first, (size_t)(unit->last - unit->first)) == 0;
 }
 
-void cache_check_page(struct translator *t, struct guest_page *page)
+/* Kills the units of `page` whose code has changed; whether there were any. */
+static bool check_page(struct translator *t, struct guest_page *page)
 {
-    /* Read before the comparison: whoever raises it later wants another one. */
-    uint64_t now = atomic_load(&t->time);
     struct unit **link = &page->units;
     bool changed = false;
 
@@ -154,7 +136,134 @@ void cache_check_page(struct translator *t, struct guest_page *page)
             unlink_jumps(t, unit);
         unlock_links(t);
     }
-    page->checked = now;
+    return changed;
+}
+
+/* ---- suspects ----
+ *
+ * fence.i must not compare all code with memory. A page that no hart can store to
+ * without asking (its TLB entry lacks the leave) needs no comparison; when one
+ * asks, the page becomes a suspect, and stays one until every hart has dropped its
+ * leaves since. */
+
+static void suspect(struct translator *t, struct guest_page *page, uint64_t now)
+{
+    page->stored_at = now;
+    atomic_store(&t->newest_suspect, now);
+    if (page->is_suspect)
+        return;
+    page->is_suspect = true;
+    page->next_suspect = t->suspects;
+    t->suspects = page;
+}
+
+static struct guest_page *find_page(struct translator *t, gpa_t gpa)
+{
+    struct guest_page *page = t->pages[(gpa >> PAGE_SHIFT) % PAGE_BUCKETS];
+
+    while (page && page->gpa != gpa)
+        page = page->next;
+    return page;
+}
+
+static void suspect_all(struct translator *t, uint64_t now)
+{
+    for (unsigned i = 0; i < PAGE_BUCKETS; i++)
+        for (struct guest_page *page = t->pages[i]; page; page = page->next)
+            suspect(t, page, now);
+}
+
+/* Turns what runtime_page_stored has collected into suspects. */
+static void take_stored(struct translator *t, uint64_t now)
+{
+    gpa_t stored[MAX_STORED];
+
+    lock_links(t);
+    unsigned count = t->stored_count;
+    bool overflow = t->stored_overflow;
+    memcpy(stored, t->stored, count * sizeof(stored[0]));
+    t->stored_count = 0;
+    t->stored_overflow = false;
+    unlock_links(t);
+    for (unsigned i = 0; i < count; i++) {
+        struct guest_page *page = find_page(t, stored[i]);
+        if (page)
+            suspect(t, page, now);
+    }
+    if (overflow)
+        suspect_all(t, now);
+}
+
+struct guest_page *cache_page(struct translator *t, gpa_t gpa, const uint8_t *ram)
+{
+    struct guest_page **bucket = &t->pages[(gpa >> PAGE_SHIFT) % PAGE_BUCKETS];
+    struct guest_page *page = find_page(t, gpa);
+
+    if (page)
+        return page;
+    page = calloc(1, sizeof(*page));
+    if (!page)
+        return NULL;
+    page->gpa = gpa;
+    page->ram = ram;
+    page->next = *bucket;
+    *bucket = page;
+    /* Whoever has leave to store to it by now did not say so. */
+    space_watch_page(t->space, gpa, true);
+    suspect(t, page, atomic_fetch_add(&t->time, 1) + 1);
+    return page;
+}
+
+/* When the hart that was last to do so has dropped its leaves to store. */
+static uint64_t oldest_drop(const struct translator *t)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (const struct translated_hart *th = t->harts; th; th = th->next)
+        if (th->has_run)
+            oldest = MIN(oldest, th->dropped);
+    return oldest;
+}
+
+/* For tlb_drop_stores. */
+static bool is_watched(void *owner, const uint8_t *page)
+{
+    const struct translator *t = owner;
+
+    return space_is_watched(t->space, page);
+}
+
+void cache_drop_stores(struct translator *t, struct translated_hart *th)
+{
+    uint64_t now = atomic_fetch_add(&t->time, 1) + 1;
+
+    tlb_drop_stores(&th->hart, is_watched, t);
+    th->dropped = now;
+}
+
+void cache_fence(struct translator *t, struct translated_hart *th)
+{
+    bool changed = false;
+
+    if (atomic_load(&t->newest_suspect) > th->dropped || t->stored_count)
+        cache_drop_stores(t, th);
+    take_stored(t, atomic_fetch_add(&t->time, 1) + 1);
+    uint64_t dropped = oldest_drop(t);
+    struct guest_page **link = &t->suspects;
+    while (*link) {
+        struct guest_page *page = *link;
+        /* From here on a store makes it a suspect again; what was stored before is
+         * seen by the comparison. */
+        bool is_watchable = space_watch_page(t->space, page->gpa, true);
+        changed |= check_page(t, page);
+        if (is_watchable && page->stored_at < dropped) {
+            page->is_suspect = false;
+            *link = page->next_suspect;
+        } else {
+            link = &page->next_suspect;
+        }
+    }
+    t->kill_epoch += changed;
 }
 
 bool cache_has_room(const struct translator *t)
@@ -169,6 +278,7 @@ static void free_pages(struct translator *t)
         while (t->pages[i]) {
             struct guest_page *page = t->pages[i];
             t->pages[i] = page->next;
+            space_watch_page(t->space, page->gpa, false);
             while (page->units) {
                 struct unit *unit = page->units;
                 page->units = unit->next;
@@ -188,6 +298,9 @@ void cache_flush(struct translator *t)
             sched_yield();
         }
     free_pages(t);
+    t->suspects = NULL;
+    t->stored_count = 0;
+    t->stored_overflow = false;
     map_clear(t->entries, ENTRY_SLOTS * sizeof(*t->entries));
     t->entry_count = 0;
     t->hot_at = t->hot_start;

@@ -90,8 +90,10 @@ struct translated_hart {
     struct translated_hart *next;
     uint64_t fetch_epoch;     /* of hart when the two caches below were last right */
     uint64_t flush_epoch;     /* of translator, likewise */
-    uint64_t code_generation; /* of hart, when needs_check was last raised */
-    uint64_t needs_check;     /* pages must have been checked at this time or later */
+    uint64_t code_generation; /* of hart, at its last fence of code */
+    uint64_t kill_epoch;      /* of translator, likewise */
+    uint64_t dropped;         /* time of translator when it last dropped leaves to store */
+    bool has_run;
     uint64_t asid_high;       /* bits of the ASID that jump tags have no room for */
     _Atomic uint32_t in_code; /* may execute host code: flushes wait */
     struct hart_counters counters;
@@ -133,7 +135,11 @@ struct guest_page {
     struct guest_page *next; /* in its bucket */
     gpa_t gpa;
     const uint8_t *ram;
-    uint64_t checked; /* translator->time when it was last compared with memory */
+    /* A hart may store to it without our knowledge: must be compared at fences of
+     * code, until all harts have dropped such leave after `stored_at`. */
+    bool is_suspect;
+    uint64_t stored_at; /* translator->time */
+    struct guest_page *next_suspect;
     struct unit *units;
 };
 
@@ -144,6 +150,7 @@ struct entry_slot {
 
 #define ENTRY_SLOTS  (1u << 18)
 #define PAGE_BUCKETS 4096
+#define MAX_STORED   512
 
 /* Why host code returned to the dispatcher. */
 enum leave_reason {
@@ -184,7 +191,15 @@ struct translator {
     _Atomic uint32_t links; /* spin lock */
     _Atomic uint32_t flush_wanted;
     _Atomic uint64_t flush_epoch;
-    _Atomic uint64_t time; /* raised whenever some hart wants code checked */
+    _Atomic uint64_t time;           /* of events of cache.c */
+    _Atomic uint64_t newest_suspect; /* stored_at of the newest */
+    uint64_t kill_epoch;             /* raised when units are killed */
+    struct guest_page *suspects;
+    struct space *space;
+    /* Pages that became PAGE_STORED and are no suspects yet; guarded by `links`. */
+    gpa_t stored[MAX_STORED];
+    unsigned stored_count;
+    bool stored_overflow; /* there were more: all pages are suspects */
     struct translated_hart *harts;
 
     struct entry_slot *entries;
@@ -221,11 +236,14 @@ const uint8_t *cache_find(const struct translator *t, uint64_t key);
 /* All under mutex. */
 bool cache_insert(struct translator *t, uint64_t key, uint32_t code);
 struct guest_page *cache_page(struct translator *t, gpa_t gpa, const uint8_t *ram);
-void cache_check_page(struct translator *t, struct guest_page *page);
+/* A fence of code by `th`: kills the units whose code has changed. */
+void cache_fence(struct translator *t, struct translated_hart *th);
 bool cache_has_room(const struct translator *t);
 /* Waits for all harts to leave host code and forgets everything. The caller is
  * not in host code. */
 void cache_flush(struct translator *t);
+/* Makes the hart ask again before it stores to pages of which there is code. */
+void cache_drop_stores(struct translator *t, struct translated_hart *th);
 /* A hart's way in and out of host code: waits while a flush is under way. */
 void cache_enter(struct translator *t, struct translated_hart *th);
 void cache_leave(struct translator *t, struct translated_hart *th);
@@ -243,8 +261,11 @@ void thunks_make(struct translator *t);
 /* ---- context.c: light ---- */
 /* After any change of mode: recomputes context and context_tag. */
 void context_update(struct translated_hart *th);
-/* Drops what fences have made wrong. */
+/* Drops what fences of translation have made wrong. */
 void context_sync(struct translated_hart *th);
+void context_clear_jumps(struct translated_hart *th);
+/* Hook of struct space. */
+void runtime_page_stored(void *owner, gpa_t page);
 
 /* ---- runtime.c: called by thunks. Light ones touch no vector register. ---- */
 const uint8_t *runtime_find(struct translated_hart *th, gva_t pc);

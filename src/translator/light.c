@@ -55,11 +55,8 @@ void context_sync(struct translated_hart *th)
     unsigned bits = va_bits(hart->satp);
     uint64_t asid_high = asid_of(hart->satp) >> (CONTEXT_TAG_SHIFT - bits);
 
-    if (hart->code_generation != th->code_generation) {
-        th->code_generation = hart->code_generation;
-        th->needs_check = atomic_fetch_add(&t->time, 1) + 1;
-    } else if (LIKELY(hart->fetch_epoch == th->fetch_epoch && flush_epoch == th->flush_epoch &&
-                      asid_high == th->asid_high)) {
+    if (LIKELY(hart->fetch_epoch == th->fetch_epoch && flush_epoch == th->flush_epoch &&
+               asid_high == th->asid_high)) {
         return;
     }
     th->fetch_epoch = hart->fetch_epoch;
@@ -67,8 +64,26 @@ void context_sync(struct translated_hart *th)
     th->asid_high = asid_high;
     for (unsigned i = 0; i < PAGE_CACHE_SIZE; i++)
         th->pages[i].tag = NO_TAG;
+    context_clear_jumps(th);
+}
+
+void context_clear_jumps(struct translated_hart *th)
+{
     for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
         th->jumps[i].tag = NO_TAG;
+}
+
+void runtime_page_stored(void *owner, gpa_t page)
+{
+    struct translator *t = owner;
+
+    while (atomic_exchange_explicit(&t->links, 1, memory_order_acquire))
+        __builtin_ia32_pause();
+    if (t->stored_count < MAX_STORED)
+        t->stored[t->stored_count++] = page;
+    else
+        t->stored_overflow = true;
+    atomic_store_explicit(&t->links, 0, memory_order_release);
 }
 
 const uint8_t *cache_find(const struct translator *t, uint64_t key)

@@ -85,6 +85,20 @@ void translator_attach(struct translator *t, struct hart *hart)
     pthread_mutex_unlock(&t->mutex);
 }
 
+void translator_connect(struct translator *t, struct space *space)
+{
+    t->space = space;
+    space->page_stored = runtime_page_stored;
+    space->page_stored_owner = t;
+}
+
+void translator_forget(struct translator *t)
+{
+    pthread_mutex_lock(&t->mutex);
+    cache_flush(t);
+    pthread_mutex_unlock(&t->mutex);
+}
+
 /* Makes code for the hart's pc, which is at `gpa`. The hart is marked as being in
  * code again before anyone can flush it. */
 static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned variant)
@@ -98,8 +112,6 @@ static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned 
     cache_leave(t, th);
     pthread_mutex_lock(&t->mutex);
     struct guest_page *page = cache_page(t, page_gpa, ram);
-    if (page && page->checked < th->needs_check)
-        cache_check_page(t, page);
     if (page)
         code = cache_find(t, entry_key(gpa, context));
     if (!code) {
@@ -119,6 +131,21 @@ static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned 
     return code;
 }
 
+static void fence_code(struct translated_hart *th)
+{
+    struct translator *t = th->translator;
+
+    cache_leave(t, th);
+    pthread_mutex_lock(&t->mutex);
+    th->code_generation = th->hart.code_generation;
+    cache_fence(t, th);
+    if (th->kill_epoch != t->kill_epoch)
+        context_clear_jumps(th);
+    th->kill_epoch = t->kill_epoch;
+    atomic_store(&th->in_code, 1);
+    pthread_mutex_unlock(&t->mutex);
+}
+
 enum found {
     FOUND,
     FOUND_NOTHING, /* go on at the pc, which has changed */
@@ -133,6 +160,8 @@ static enum found find_code(struct translated_hart *th, const uint8_t **code)
 
     th->wanted_variant = 0;
     context_update(th);
+    if (UNLIKELY(hart->code_generation != th->code_generation))
+        fence_code(th);
     context_sync(th);
     if (!variant) {
         *code = runtime_find(th, hart->pc);
@@ -189,6 +218,9 @@ enum hart_exit translator_run(struct translator *t, struct hart *hart)
     if (UNLIKELY(is_debugged(hart)))
         return hart_run(hart);
     hart_begin_run(hart, SLICE);
+    if (UNLIKELY(atomic_load_explicit(&t->newest_suspect, memory_order_relaxed) > th->dropped))
+        cache_drop_stores(t, th);
+    th->has_run = true;
     cache_enter(t, th);
     for (unsigned turn = 0; turn < MAX_TURNS; turn++) {
         hart_take_interrupt(hart);

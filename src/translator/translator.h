@@ -58,6 +58,13 @@ MUST_CHECK int translator_create(const struct translator_options *options, struc
 /* No hart may be running. Accepts NULL. */
 void translator_destroy(struct translator *translator);
 
+/* Makes the translator learn of stores to pages of which it has code. Once, before
+ * harts run. */
+void translator_connect(struct translator *translator, struct space *space);
+
+/* Forgets all code: memory has changed behind its back. No hart may be running. */
+void translator_forget(struct translator *translator);
+
 /* Adds a hart, whose memory has translator_hart_size() bytes, after hart_init. */
 void translator_attach(struct translator *translator, struct hart *hart);
 

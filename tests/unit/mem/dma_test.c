@@ -13,9 +13,9 @@
 struct bench {
     struct space space;
     unsigned device_accesses;
-    gpa_t written_at;
-    uint64_t written_size;
-    unsigned written_count;
+    _Atomic uint8_t watch[RAM_SIZE / PAGE_SIZE];
+    gpa_t stored_page;
+    unsigned stored_count;
     uint8_t ram[RAM_SIZE];
 };
 
@@ -35,13 +35,12 @@ static void device_write(void *device, uint64_t offset, uint64_t value, unsigned
 
 static const struct mmio_ops device_ops = {device_read, device_write, MMIO_ANY};
 
-static void note_written(void *owner, gpa_t at, uint64_t size)
+static void note_stored(void *owner, gpa_t page)
 {
     struct bench *bench = owner;
 
-    bench->written_at = at;
-    bench->written_size = size;
-    bench->written_count++;
+    bench->stored_page = page;
+    bench->stored_count++;
 }
 
 static void setup(struct bench *bench)
@@ -49,8 +48,9 @@ static void setup(struct bench *bench)
     memset(bench, 0, sizeof(*bench));
     space_add_ram(&bench->space, RAM_BASE, RAM_SIZE, bench->ram);
     space_add_mmio(&bench->space, DEVICE_AT, PAGE_SIZE, &device_ops, bench);
-    bench->space.ram_written = note_written;
-    bench->space.ram_written_owner = bench;
+    space_enable_watch(&bench->space, RAM_BASE, bench->watch);
+    bench->space.page_stored = note_stored;
+    bench->space.page_stored_owner = bench;
 }
 
 TEST(dma, copies_to_and_from_ram)
@@ -70,11 +70,19 @@ TEST(dma, tells_of_what_it_wrote)
 
     setup(&bench);
     CHECK(dma_write(&bench.space, RAM_BASE + 10, "abc", 3));
-    CHECK(bench.written_count == 1 && bench.written_at == RAM_BASE + 10 && bench.written_size == 3);
-    CHECK(dma_map(&bench.space, RAM_BASE, 8) == bench.ram);
-    CHECK_EQ(bench.written_count, 1); /* mapping is not writing */
-    dma_written(&bench.space, RAM_BASE, 8);
-    CHECK_EQ(bench.written_count, 2);
+    CHECK_EQ(bench.stored_count, 0); /* nobody watches */
+    CHECK(space_watch_page(&bench.space, RAM_BASE + PAGE_SIZE, true));
+    CHECK(dma_write(&bench.space, RAM_BASE + 10, "abc", 3));
+    CHECK_EQ(bench.stored_count, 0); /* another page */
+    CHECK(dma_write(&bench.space, RAM_BASE + PAGE_SIZE - 1, "abc", 3));
+    CHECK(bench.stored_count == 1 && bench.stored_page == RAM_BASE + PAGE_SIZE);
+    dma_written(&bench.space, RAM_BASE + PAGE_SIZE, 8);
+    CHECK_EQ(bench.stored_count, 1); /* it is known */
+    CHECK(space_watch_page(&bench.space, RAM_BASE + PAGE_SIZE, true));
+    CHECK(dma_map(&bench.space, RAM_BASE + PAGE_SIZE, 8) == bench.ram + PAGE_SIZE);
+    CHECK_EQ(bench.stored_count, 1); /* mapping is not writing */
+    dma_written(&bench.space, RAM_BASE + PAGE_SIZE, 8);
+    CHECK_EQ(bench.stored_count, 2);
 }
 
 TEST(dma, nobody_need_listen_to_writes)
@@ -82,7 +90,8 @@ TEST(dma, nobody_need_listen_to_writes)
     struct bench bench;
 
     setup(&bench);
-    bench.space.ram_written = NULL;
+    bench.space.ram[0].watch = NULL;
+    CHECK(!space_watch_page(&bench.space, RAM_BASE, true));
     CHECK(dma_write(&bench.space, RAM_BASE, "abc", 3));
     dma_written(&bench.space, RAM_BASE, 3);
 }
@@ -93,12 +102,14 @@ TEST(dma, what_is_partly_outside_is_not_copied_at_all)
     uint8_t bytes[4] = {1, 2, 3, 4};
 
     setup(&bench);
+    for (unsigned i = 0; i < 4; i++)
+        CHECK(space_watch_page(&bench.space, RAM_BASE + i * PAGE_SIZE, true));
     CHECK(!dma_write(&bench.space, RAM_BASE - 1, bytes, 4));
     CHECK(!dma_read(&bench.space, RAM_BASE - 2, bytes, 4));
     CHECK(!dma_write(&bench.space, RAM_BASE + RAM_SIZE - 2, bytes, 4));
     CHECK_EQ(bytes[0], 1);
     CHECK_EQ(bench.ram[0], 0);
-    CHECK_EQ(bench.written_count, 0);
+    CHECK_EQ(bench.stored_count, 0);
 }
 
 TEST(dma, never_reaches_a_device)
