@@ -10,6 +10,7 @@
  *       --jit LIST, --cpu LIST   as the options of doppel boot
  *       --firmware-none    start the ELF in M-mode
  *       --seed N
+ *       --plant        change one bit of the translator's state, which must be found
  *
  * Machines run on virtual time, so that nothing but the executed instructions
  * decides what they do. Prints one line; status 0 when nothing differs. */
@@ -43,6 +44,7 @@ static uint64_t step = 200;
 static uint64_t most = UINT64_MAX;
 static uint64_t memory_every = UINT64_C(50000000);
 static uint64_t random_state = 1;
+static bool plants;
 static const char *files[2];
 
 static size_t print(void *owner, const uint8_t *bytes, size_t size)
@@ -196,6 +198,8 @@ static int run(struct side *a, struct side *b)
         before.privilege = a->hart->privilege;
         machine_run(a->machine, 0, count);
         machine_run(b->machine, 0, count);
+        if (plants && a->hart->icount > 1000)
+            b->hart->f[3] ^= 1;
         struct machine_event event = machine_take_event(a->machine);
         struct machine_event other = machine_take_event(b->machine);
         if (registers_differ(a->hart, b->hart) || (next_random() % 64 == 0 && csrs_differ(a, b)) ||
@@ -252,6 +256,8 @@ static void parse(int argc, char **argv)
         bool has_value = i + 1 < argc;
         if (strcmp(argv[i], "--firmware-none") == 0) {
             is_bare = true;
+        } else if (strcmp(argv[i], "--plant") == 0) {
+            plants = true;
         } else if (strcmp(argv[i], "--step") == 0 && has_value) {
             step = number(argv[++i]);
         } else if (strcmp(argv[i], "--most") == 0 && has_value) {

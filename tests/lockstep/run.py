@@ -3,7 +3,7 @@
 """Runs guests under the interpreter and the translator at once, in every mode of
 the translator.
 
-    run.py [--guests | --debian] [--long] [--lockstep PATH] [--build DIR]
+    run.py [--guests | --streams | --debian] [--long] [--lockstep PATH] [--build DIR]
 
 `--long` is what takes an hour: every guest to its end and Debian's boot in all
 modes, with several lengths of the steps. One TAP case for each run.
@@ -11,6 +11,8 @@ modes, with several lengths of the steps. One TAP case for each run.
 import argparse
 import importlib.util
 import pathlib
+import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -58,7 +60,7 @@ class Tap:
         print(f"ok {self.number} - {name} # SKIP {reason}", flush=True)
 
 
-def run(options, tap, name, *arguments):
+def run(options, tap, name, *arguments, status=0):
     timeout_s = LONG_TIMEOUT_S if options.long else TIMEOUT_S
     try:
         result = subprocess.run([options.lockstep, *map(str, arguments)], stdin=subprocess.DEVNULL,
@@ -68,7 +70,7 @@ def run(options, tap, name, *arguments):
         tap.result(False, name, [f"no end after {timeout_s} s"])
         return
     lines = result.stdout.decode(errors="replace").splitlines()
-    tap.result(result.returncode == 0 and bool(lines), name,
+    tap.result(result.returncode == status and bool(lines), name,
                lines[-60:] + [f"status {result.returncode}"] * (result.returncode != 0))
 
 
@@ -78,6 +80,8 @@ def run_guests(options, tap):
     if not compiler:
         tap.skip("guests", "no " + " or ".join(guest.COMPILERS))
         return
+    run(options, tap, "a planted difference is found", "--firmware-none", "--plant",
+        guest.build(compiler, options.build, "traps"), status=1)
     for name in guest.PROGRAMS:
         elf = guest.build(compiler, options.build, name)
         features = options.long or name in FEATURE_PROGRAMS
@@ -92,12 +96,60 @@ def run_guests(options, tap):
             "--step", 1, "--most", MOST if options.long else 1000000, elf)
 
 
+def write_ops(path):
+    """insns.def as streams.c wants it: struct op ops[]."""
+    rows = load(TESTS / "guest" / "gen_instructions.py").ROW
+    lines = ["enum kind { PLAIN, MEMORY, ATOMIC, BRANCH, JAL, JALR, CSR, ROUNDING };",
+             "static const struct op { uint32_t match, mask; enum kind kind; } ops[] = {"]
+    text = (TESTS.parent / "src/isa/insns.def").read_text(encoding="utf-8")
+    for name, _, form, pattern, _, flags in rows.findall(text):
+        bits = pattern.replace(" ", "")
+        match = int(bits.replace(".", "0"), 2)
+        mask = int(re.sub("[01]", "1", bits).replace(".", "0"), 2)
+        kind = {"jal": "JAL", "jalr": "JALR"}.get(name, "PLAIN")
+        if "IS_BRANCH" in flags:
+            kind = "BRANCH"
+        elif "IS_ATOMIC" in flags:
+            kind = "ATOMIC"
+        elif "IS_LOAD" in flags or "IS_STORE" in flags or name.startswith("cbo"):
+            kind = "MEMORY"
+        elif name.startswith("csr"):
+            kind = "CSR"
+        elif form.endswith("RM") or form == "R4":
+            kind = "ROUNDING"
+        lines.append(f"    {{0x{match:08x}, 0x{mask:08x}, {kind}}}, /* {name} */")
+    path.write_text("\n".join(lines) + "\n};\n", encoding="ascii")
+
+
+def run_streams(options, tap):
+    guest = load(TESTS / "guest" / "run.py")
+    compiler = guest.find_compiler()
+    if not compiler:
+        tap.skip("random streams", "no " + " or ".join(guest.COMPILERS))
+        return
+    write_ops(options.build / "stream_ops.h")
+    modes = MODES + FEATURE_MODES
+    seed = options.seed or random.SystemRandom().randrange(1 << 32)
+    for number in range(options.count or (40 * len(modes) if options.long else len(modes))):
+        elf = options.build / f"streams-{number % len(modes)}.elf"
+        mode = modes[number % len(modes)] if options.mode is None else options.mode
+        storm = number % 3 == 1
+        sources = [HERE / "streams.c", HERE / "streams.S"] + [
+            TESTS / "guest" / name for name in ("start.S", "runtime.c", "print.c")]
+        guest.link(compiler, elf, sources, "-I", str(options.build), f"-DSEED={seed + number}ull",
+                   f"-DTRAPS={20000 if options.long else 3000}", f"-DSTORM={int(storm)}")
+        run(options, tap, f"stream of seed {seed + number}{' (storm)' * storm} {mode}".strip(),
+            "--firmware-none", "--step", (1, 4, 50)[number // 3 % 3], "--seed", seed + number,
+            *(["--jit", mode] if mode else []), elf)
+
+
 def run_debian(options, tap):
     sys.path.insert(0, str(TESTS / "integration"))
     guests = importlib.import_module("guests")
     skip = importlib.import_module("tap").Skip
     try:
-        kernel, initramfs = guests.kernel(), guests.initramfs(command="ls -l /bin; md5sum /bin/busybox")
+        kernel = guests.kernel()
+        initramfs = guests.initramfs(command="ls -l /bin; md5sum /bin/busybox")
     except skip as reason:
         tap.skip("Debian's boot", reason)
         return
@@ -116,18 +168,23 @@ def main():
     parser.add_argument("--lockstep", default="build/tests/lockstep/lockstep")
     parser.add_argument("--build", type=pathlib.Path, help="where the ELF files go")
     parser.add_argument("--long", action="store_true", help="what takes an hour")
-    parser.add_argument("--guests", action="store_true", help="only tests/guest")
-    parser.add_argument("--debian", action="store_true", help="only Debian's boot")
+    for what, text in (("guests", "tests/guest"), ("streams", "random instructions"),
+                       ("debian", "Debian's boot")):
+        parser.add_argument("--" + what, dest="only", action="append_const", const=what,
+                            help="only " + text)
+    parser.add_argument("--seed", type=int, help="of the first stream; then they count up")
+    parser.add_argument("--count", type=int, help="of streams")
+    parser.add_argument("--mode", help="the one to run streams in")
     options = parser.parse_args()
 
     tap = Tap()
     with tempfile.TemporaryDirectory() as folder:
         options.build = options.build or pathlib.Path(folder)
         options.build.mkdir(parents=True, exist_ok=True)
-        if options.guests or not options.debian:
-            run_guests(options, tap)
-        if options.debian or not options.guests:
-            run_debian(options, tap)
+        for what, function in (("guests", run_guests), ("streams", run_streams),
+                               ("debian", run_debian)):
+            if not options.only or what in options.only:
+                function(options, tap)
     print(f"1..{tap.number}")
     return not tap.passed
 
