@@ -48,6 +48,7 @@ PROGRAMS = {
     "atomics": [],
     "interrupts": [],
     "code": [],
+    "patching": [],
     "memory_end": [],
     "cbo": [],
 }
