@@ -23,7 +23,12 @@ TIMEOUT_S = 60
 MACHINE = [HERE / "machine.c", GUEST / "start.S", GUEST / "runtime.c", GUEST / "print.c"]
 SUPERVISOR = [HERE / "supervisor.S", GUEST / "print.c"]
 PROGRAMS = [("shapes", 2), ("shapes", 4), ("contention", 2), ("contention", 4),
-            ("dirty", 2), ("dirty", 4), ("ipi", 2), ("ipi", 4), ("sbi", 2), ("sbi", 4)]
+            ("dirty", 2), ("dirty", 4), ("ipi", 2), ("ipi", 4), ("sbi", 2), ("sbi", 4),
+            ("patch", 2), ("patch", 4)]
+# Again with little room for code and other troubles of the translator.
+JIT_MODES = {"patch": ["cache=1M,unit=3", "no-chain", "cache=1M,no-fast-memory"],
+             "contention": ["unit=1,no-inline", "cpu=none"], "shapes": ["unit=1,no-inline"],
+             "dirty": ["no-fast-memory"]}
 SBI = {"sbi"}
 
 
@@ -49,12 +54,26 @@ def cases(name, harts, lines, fault):
     return [(good, f"{name} on {harts} harts: {text}") for good, text in results]
 
 
-def command(options, name, harts, elf):
+def command(options, name, harts, elf, mode):
     firmware = ["--firmware", "builtin"] if name in SBI else []
     if options.qemu:
         return ["qemu-system-riscv64", "-M", "virt", "-m", "256M", "-nographic", "-smp", str(harts),
                 *([] if firmware else ["-bios", "none"]), "-kernel", str(elf)]
-    return [options.doppel, "boot", "--memory", "256M", "--cpus", str(harts), *firmware, str(elf)]
+    jit = ["--jit", mode] if mode else []
+    return [options.doppel, "boot", "--memory", "256M", "--cpus", str(harts), *jit, *firmware,
+            str(elf)]
+
+
+def run(options, guest, name, harts, elf, mode, number):
+    """One machine; returns how many cases there are now, and whether all passed."""
+    lines, fault = guest.execute(command(options, name, harts, elf, mode), TIMEOUT_S)
+    passed = True
+    for good, text in cases(f"{name} {mode}".strip(), harts, lines, fault):
+        number += 1
+        passed &= good
+        print("not " * (not good) + f"ok {number} - {text}")
+    print("".join(line + "\n" for line in lines if line.startswith("#")), end="", flush=True)
+    return number, passed
 
 
 def main():
@@ -80,12 +99,10 @@ def main():
             elf = options.build / f"{name}-{harts}.elf"
             sources = [HERE / (name + ".c")] + (SUPERVISOR if name in SBI else MACHINE)
             guest.link(compiler, elf, sources, f"-DHARTS={harts}")
-            lines, fault = guest.execute(command(options, name, harts, elf), TIMEOUT_S)
-            for good, text in cases(name, harts, lines, fault):
-                number += 1
+            modes = JIT_MODES.get(name, []) if harts == 4 and not options.qemu else []
+            for mode in [""] + modes:
+                number, good = run(options, guest, name, harts, elf, mode, number)
                 passed &= good
-                print("not " * (not good) + f"ok {number} - {text}")
-            print("".join(line + "\n" for line in lines if line.startswith("#")), end="", flush=True)
     print(f"1..{number}")
     return not passed
 
