@@ -11,6 +11,7 @@
 #include "host/loop.h"
 #include "host/random.h"
 #include "vmm/debugger.h"
+#include "vmm/stats.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -387,18 +388,8 @@ static int write_signature(struct vm *vm, struct error *err)
 static void print_stats(const struct vm *vm)
 {
     struct machine_stats stats = machine_stats(vm->machine);
-    double seconds = (double)stats.run_ns / 1e9;
-    double mips = seconds > 0 ? (double)stats.instructions / seconds / 1e6 : 0;
 
-    if (vm->config->stats == STATS_JSON)
-        fprintf(stderr,
-                "{\"instructions\": %llu, \"traps\": %llu, \"seconds\": %.3f, \"mips\": %.1f}\n",
-                (unsigned long long)stats.instructions, (unsigned long long)stats.traps, seconds,
-                mips);
-    else if (vm->config->stats == STATS_TEXT)
-        fprintf(stderr, "doppel: %llu instructions, %llu traps in %.3f s: %.1f million a second\n",
-                (unsigned long long)stats.instructions, (unsigned long long)stats.traps, seconds,
-                mips);
+    stats_print(&stats, vm->config->stats);
 }
 
 /* No hart runs any more: nobody writes to them. */
