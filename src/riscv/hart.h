@@ -174,6 +174,7 @@ struct hart {
     uint64_t large_filter[2][TLB_LARGE_FILTER / 64];
     struct tlb_large_range huge;
     struct fetch_entry fetch[PRIV_M + 1][FETCH_TLB_SIZE];
+    struct tlb_slot slots[MMU_COUNT][2][TLB_SLOTS]; /* [index][is store][base register] */
     struct tlb_entry tlb[MMU_COUNT][TLB_SIZE];
     struct tlb2 tlb2;
 };

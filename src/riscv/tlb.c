@@ -106,6 +106,14 @@ static uint64_t invalid_tag(size_t index)
     return (uint64_t)(index ^ 1) << PAGE_SHIFT;
 }
 
+static void flush_slots(struct hart *hart, unsigned index)
+{
+    for (unsigned i = 0; i < TLB_SLOTS; i++) {
+        hart->slots[index][0][i].tag = TLB_NO_SLOT;
+        hart->slots[index][1][i].tag = TLB_NO_SLOT;
+    }
+}
+
 static void flush_data(struct hart *hart, unsigned index)
 {
     if (hart->tlb_is_clear[index])
@@ -115,6 +123,7 @@ static void flush_data(struct hart *hart, unsigned index)
         hart->tlb[index][i].load_tag = tag;
         hart->tlb[index][i].store_tag = tag;
     }
+    flush_slots(hart, index);
     hart->tlb_is_clear[index] = true;
 }
 
@@ -159,6 +168,18 @@ static void drop_in_slot(struct hart *hart, const struct victims *victims, size_
             hart->tlb[i][slot].load_tag = hart->tlb[i][slot].store_tag = invalid_tag(slot);
 }
 
+static void drop_in_slots(struct hart *hart, const struct victims *victims)
+{
+    for (unsigned i = MMU_U; i <= MMU_S_SUM; i++) {
+        if (hart->tlb_is_clear[i])
+            continue;
+        for (unsigned reg = 0; reg < TLB_SLOTS; reg++)
+            for (unsigned kind = 0; kind < 2; kind++)
+                if (is_victim(victims, hart->slots[i][kind][reg].tag))
+                    hart->slots[i][kind][reg].tag = TLB_NO_SLOT;
+    }
+}
+
 static void drop_in_set(struct tlb2_entry *set, const struct victims *victims)
 {
     for (unsigned way = 0; way < TLB2_WAYS; way++)
@@ -184,6 +205,8 @@ static void drop_data(struct hart *hart, gva_t va, uint64_t context, bool first_
         from = va & victims.mask;
         pages = REGION_PAGES;
     }
+    if (first_level)
+        drop_in_slots(hart, &victims);
     for (size_t i = 0; i < pages; i++) {
         gva_t page = from + i * PAGE_SIZE;
         if (first_level)
@@ -248,6 +271,8 @@ void tlb_drop_stores(struct hart *hart, bool (*drop)(void *owner, const uint8_t 
             if (entry->store_tag != invalid_tag(i) && drop(owner, page))
                 entry->store_tag = invalid_tag(i);
         }
+        for (unsigned i = 0; i < TLB_SLOTS; i++)
+            hart->slots[index][1][i].tag = TLB_NO_SLOT;
     }
 }
 

@@ -43,6 +43,16 @@ struct tlb_entry {
     uint64_t pad;
 };
 
+/* A page that was last accessed through some base register, for translated code,
+ * which finds it without computing an index. One for loads and one for stores of
+ * each register. Filled from first-level entries. */
+struct tlb_slot {
+    uint64_t tag; /* virtual page address, or TLB_NO_SLOT */
+    uintptr_t addend;
+};
+#define TLB_SLOTS   32
+#define TLB_NO_SLOT UINT64_C(0x800) /* no page has it, nor an aligned access */
+
 /* A page that instructions are fetched from. The tags are its virtual address or
  * TLB_NO_PAGE; `tag` is never valid without `pa_tag`. */
 struct fetch_entry {

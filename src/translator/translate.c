@@ -10,6 +10,8 @@
 #include "host/clock.h"
 
 #define DEFAULT_UNIT_LIMIT 96
+/* A unit whose accesses are each checked by themselves is left again soon. */
+#define UNGROUPED_LIMIT    24
 
 /* ---- guest registers ---- */
 
@@ -128,7 +130,8 @@ static void goto_unpolled(struct translation *tr, int condition, unsigned offset
 {
     int index = find_insn(tr, offset);
 
-    if (index >= 0 && !tr->t->options.no_chaining) {
+    /* Out of the ungrouped variant every way is a good one. */
+    if (index >= 0 && !tr->t->options.no_chaining && !(tr->context & CONTEXT_UNGROUPED)) {
         uint8_t *label = tr->insns[index].label;
         uint8_t *site = emit_jump(tr, condition, label);
         if (!label)
@@ -160,6 +163,13 @@ void emit_goto(struct translation *tr, int condition, unsigned offset)
     goto_unpolled(tr, -1, offset);
     if (over)
         emit_patch_short(&tr->e, over);
+}
+
+void emit_goto_variant(struct translation *tr, unsigned variant)
+{
+    if (tr->pending)
+        emit_ri(&tr->e, X86_ADD_IMM, 8, ICOUNT, (int32_t)tr->pending);
+    add_link(tr, emit_jmp(&tr->e, NULL), tr->insns[tr->at].offset | variant << PAGE_SHIFT);
 }
 
 void emit_address(struct translation *tr, unsigned host, int64_t offset)
@@ -390,6 +400,8 @@ static void collect(struct translation *tr, unsigned offset)
     bool after_jump = false;
 
     limit = limit && limit < UNIT_MAX_INSNS ? limit : DEFAULT_UNIT_LIMIT;
+    if (tr->context & CONTEXT_UNGROUPED)
+        limit = MIN(limit, UNGROUPED_LIMIT);
     while (tr->count < limit && offset < PAGE_SIZE) {
         struct translated_insn *slot = &tr->insns[tr->count];
         if (tr->count && has_code(tr, offset))
@@ -602,6 +614,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
         tr->count = 1;
         tr->insns[0].insn.length = 2;
     } else {
+        plan_memory(tr);
         translate_insns(tr);
     }
     patch_fixups(tr);

@@ -8,12 +8,25 @@
 #include "translator/registers.h"
 
 #define UNIT_MAX_INSNS 192
-#define UNIT_MAX_LINKS (2 * UNIT_MAX_INSNS + 4)
+#define UNIT_MAX_LINKS (2 * UNIT_MAX_INSNS + 4) /* a branch or a group, and what follows */
 /* What one instruction may add to r15's debt before it is paid. */
 #define MAX_PENDING    200
 
+/* How a load or store finds its page: see translate_memory.c. */
+enum access_way {
+    ACCESS_HASHED,
+    ACCESS_SLOT,
+    ACCESS_LEADER, /* of a group: checks for all of it */
+    ACCESS_MEMBER,
+};
+
 struct translated_insn {
     struct insn insn;
+    uint8_t way;    /* enum access_way */
+    bool in_stores; /* uses the slot for stores */
+    /* Leaders: what the group accesses, relative to the base register. */
+    int16_t low;
+    int16_t high;
     uint16_t offset; /* in the page */
     bool is_entry;   /* jumped to: nothing is known before it */
     uint8_t *label;  /* once translated */
@@ -89,6 +102,9 @@ void emit_cold_fallback(struct translation *tr, const struct insn *insn, const u
 /* Jumps to the instruction at `offset` of this page; r15 is exact. `condition`
  * negative: always. */
 void emit_goto(struct translation *tr, int condition, unsigned offset);
+/* Jumps from the cold part to a variant of this unit that begins with the current
+ * instruction. */
+void emit_goto_variant(struct translation *tr, unsigned variant);
 /* Jumps to the virtual address in rax; r15 is exact. With `polls`, looks at the
  * limit first. */
 void emit_jump_rax(struct translation *tr, bool polls);
@@ -110,6 +126,9 @@ static inline void to_hot(struct translation *tr)
 void emit_jcc_cold(struct translation *tr, enum condition condition);
 
 /* ---- memory (translate_memory.c) ---- */
+
+/* Decides the way of each access of the unit. */
+void plan_memory(struct translation *tr);
 
 /* Emits the look-up of rs1 + imm: afterwards [rax + rcx] (or [*ea + rcx]) is the
  * place in host memory. Returns the patch sites and labels for the slow path. */

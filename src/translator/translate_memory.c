@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Loads and stores: the soft-TLB look-up inline, everything else in the cold
- * part. One unsigned compare of (address - tag) tests the hit and that the access
- * stays in its page, so misaligned accesses within a page are as fast as others. */
+ * Loads and stores: finding the page inline, everything else in the cold part. In
+ * the first-level TLB, one unsigned compare of (address - tag) tests the hit and
+ * that the access stays in its page. */
 #include "translator/translate.h"
 
 struct memory_row {
@@ -52,15 +52,180 @@ static int64_t tlb_field(const struct translation *tr, size_t member)
            HART_BIAS;
 }
 
+static struct host_memory slot_field(const struct translation *tr, unsigned reg, bool is_store,
+                                     size_t member)
+{
+    unsigned index = tr->context & CONTEXT_INDEX;
+    size_t slot = (index * 2 + is_store) * TLB_SLOTS + reg;
+
+    return at_register(HART_REG, (int64_t)(offsetof(struct hart, slots) +
+                                           slot * sizeof(struct tlb_slot) + member) -
+                                     HART_BIAS);
+}
+
 _Static_assert(sizeof(struct tlb_entry) == 32, "the look-up scales by it");
+
+/* ---- planning ----
+ *
+ * HASHED looks the page up in the first-level TLB. SLOT compares it with the page
+ * last accessed through the same base register, which takes two thirds of the
+ * instructions, and goes on as HASHED in the cold part when it differs; that is for
+ * bases that stay in a page for a while. Several accesses off one unchanged base
+ * make a group: its LEADER checks the span of all of them, and for the MEMBERs that
+ * follow nothing is left to do. Translations change only where a unit is left, so
+ * what the leader found stays right. A group that does not lie in one page that may
+ * be accessed so, is executed in a variant of the unit without groups. */
+
+#define MAX_SPAN 2048
+#define NO_INSN  UINT16_MAX
+
+struct open_group {
+    uint16_t leader; /* index, NO_INSN: none */
+    uint16_t members;
+    int low;
+    int high;
+    bool has_store;
+};
+
+/* What defined a register last within the unit: addresses that were just loaded or
+ * computed from two registers jump about. */
+struct planner {
+    struct translation *tr;
+    struct open_group groups[32];
+    bool jumps_about[32];
+};
+
+static void close_group(struct planner *planner, unsigned reg)
+{
+    struct open_group *group = &planner->groups[reg];
+
+    if (group->leader != NO_INSN && group->members > 1) {
+        struct translated_insn *leader = &planner->tr->insns[group->leader];
+        leader->way = ACCESS_LEADER;
+        leader->low = (int16_t)group->low;
+        leader->high = (int16_t)group->high;
+        leader->in_stores = group->has_store;
+    }
+    group->leader = NO_INSN;
+}
+
+/* Members learn only now whether the group has stores. */
+static void mark_members(struct planner *planner)
+{
+    struct translation *tr = planner->tr;
+    bool in_stores[32] = {0};
+
+    for (unsigned i = 0; i < tr->count; i++) {
+        struct translated_insn *slot = &tr->insns[i];
+        if (slot->way == ACCESS_LEADER)
+            in_stores[slot->insn.rs1] = slot->in_stores;
+        else if (slot->way == ACCESS_MEMBER)
+            slot->in_stores = in_stores[slot->insn.rs1];
+    }
+}
+
+static void plan_access(struct planner *planner, unsigned index)
+{
+    struct translated_insn *slot = &planner->tr->insns[index];
+    const struct memory_row *row = &rows[slot->insn.op];
+    struct open_group *group = &planner->groups[slot->insn.rs1];
+    int low = slot->insn.imm;
+    int high = low + row->size;
+
+    slot->way = planner->jumps_about[slot->insn.rs1] ? ACCESS_HASHED : ACCESS_SLOT;
+    slot->in_stores = row->is_store;
+    if (group->leader != NO_INSN && MAX(high, group->high) - MIN(low, group->low) <= MAX_SPAN) {
+        slot->way = ACCESS_MEMBER;
+        group->low = MIN(low, group->low);
+        group->high = MAX(high, group->high);
+        group->has_store |= row->is_store;
+        group->members++;
+        return;
+    }
+    close_group(planner, slot->insn.rs1);
+    *group = (struct open_group){(uint16_t)index, 1, low, high, row->is_store};
+}
+
+static bool jumps_about(const struct planner *planner, const struct insn *insn)
+{
+    uint32_t flags = isa_ops[insn->op].flags;
+
+    if (flags & (IS_LOAD | X_RS2))
+        return true;
+    return insn->op == OP_addi && insn->rs1 != insn->rd && planner->jumps_about[insn->rs1];
+}
+
+static bool can_inline(const struct translation *tr, const struct insn *insn)
+{
+    return !rows[insn->op].is_fp || (tr->fp_on && tr->features->avx);
+}
+
+void plan_memory(struct translation *tr)
+{
+    struct planner planner = {.tr = tr};
+
+    for (unsigned reg = 0; reg < 32; reg++)
+        planner.groups[reg].leader = NO_INSN;
+    for (unsigned i = 0; i < tr->count; i++) {
+        struct translated_insn *slot = &tr->insns[i];
+        const struct insn *insn = &slot->insn;
+        uint32_t flags = isa_ops[insn->op].flags;
+        slot->way = ACCESS_HASHED;
+        if (slot->is_entry || (flags & IS_SYSTEM))
+            for (unsigned reg = 0; reg < 32; reg++) {
+                close_group(&planner, reg);
+                planner.jumps_about[reg] &= !slot->is_entry;
+            }
+        if (rows[insn->op].size && !(tr->context & CONTEXT_UNGROUPED) &&
+            !tr->t->options.no_fast_memory && can_inline(tr, insn))
+            plan_access(&planner, i);
+        if ((flags & X_RD) && insn->rd != 0) {
+            close_group(&planner, insn->rd);
+            planner.jumps_about[insn->rd] = jumps_about(&planner, insn);
+        }
+    }
+    for (unsigned reg = 0; reg < 32; reg++)
+        close_group(&planner, reg);
+    mark_members(&planner);
+}
+
+/* ---- finding the page ---- */
+
+static void emit_index(struct translation *tr, unsigned ea)
+{
+    struct emitter *e = &tr->e;
+
+    if (tr->features->bmi2) {
+        emit_rri(e, X86_RORX, 8, RCX, ea, 7);
+    } else {
+        emit_rr(e, X86_MOV, 8, RCX, ea);
+        emit_ri(e, X86_SHR_IMM, 8, RCX, 7);
+    }
+    emit_rr(e, X86_MOV, 8, RDX, ea);
+    emit_ri(e, X86_AND_IMM, 4, RCX, (TLB_SIZE - 1) * (int)sizeof(struct tlb_entry));
+}
+
+/* rcx = addend of the page of `ea`; returns the jump to where it is not known. */
+static uint8_t *emit_hashed(struct translation *tr, unsigned ea, unsigned size, bool is_store)
+{
+    struct emitter *e = &tr->e;
+    size_t tag =
+        is_store ? offsetof(struct tlb_entry, store_tag) : offsetof(struct tlb_entry, load_tag);
+
+    emit_index(tr, ea);
+    emit_rm(e, X86_SUB, 8, RDX, at_index(HART_REG, RCX, 0, tlb_field(tr, tag)));
+    emit_ri(e, X86_CMP_IMM, 8, RDX, (int32_t)(PAGE_SIZE - size));
+    uint8_t *slow = tr->t->options.no_fast_memory ? emit_jmp(e, NULL) : emit_jcc(e, IF_ABOVE, NULL);
+    emit_rm(e, X86_MOV, 8, RCX,
+            at_index(HART_REG, RCX, 0, tlb_field(tr, offsetof(struct tlb_entry, addend))));
+    return slow;
+}
 
 struct lookup emit_lookup(struct translation *tr, const struct insn *insn, unsigned size,
                           bool is_store, bool must_align)
 {
     struct emitter *e = &tr->e;
     struct lookup place = {.start = e->out->at, .ea = RAX};
-    size_t tag =
-        is_store ? offsetof(struct tlb_entry, store_tag) : offsetof(struct tlb_entry, load_tag);
 
     unsigned base = get_x(tr, insn->rs1, RAX);
     if (insn->imm)
@@ -71,46 +236,184 @@ struct lookup emit_lookup(struct translation *tr, const struct insn *insn, unsig
         emit_ri(e, X86_TEST_IMM, 1, place.ea, (int32_t)size - 1);
         place.slow_aligned = emit_jcc(e, IF_NOT_EQUAL, NULL);
     }
-    if (tr->features->bmi2) {
-        emit_rri(e, X86_RORX, 8, RCX, place.ea, 7);
-    } else {
-        emit_rr(e, X86_MOV, 8, RCX, place.ea);
-        emit_ri(e, X86_SHR_IMM, 8, RCX, 7);
-    }
-    emit_rr(e, X86_MOV, 8, RDX, place.ea);
-    emit_ri(e, X86_AND_IMM, 4, RCX, (TLB_SIZE - 1) * (int)sizeof(struct tlb_entry));
-    emit_rm(e, X86_SUB, 8, RDX, at_index(HART_REG, RCX, 0, tlb_field(tr, tag)));
-    emit_ri(e, X86_CMP_IMM, 8, RDX, (int32_t)(PAGE_SIZE - size));
-    place.slow = emit_jcc(e, IF_ABOVE, NULL);
-    emit_rm(e, X86_MOV, 8, RCX,
-            at_index(HART_REG, RCX, 0, tlb_field(tr, offsetof(struct tlb_entry, addend))));
+    place.slow = emit_hashed(tr, place.ea, size, is_store);
     return place;
 }
 
-/* Begins the slow path in the cold part: rax = address, ecx = info. */
-static void begin_slow(struct translation *tr, const struct lookup *place, uint32_t info)
+/* An access under way: what is to be emitted for it, and where. */
+struct memory_access {
+    const struct insn *insn;
+    const struct memory_row *row;
+    const struct translated_insn *plan;
+    unsigned base;            /* host register with the base */
+    struct host_memory place; /* in host memory; rcx is part of it */
+    uint8_t *start;           /* to try again */
+    uint8_t *miss;            /* jumps to the cold part */
+    uint8_t *second_miss;
+};
+
+/* Compares the page of base + `offset` with the slot; `size` a power of two to
+ * which it must be aligned. */
+static uint8_t *emit_slot_check(struct translation *tr, const struct memory_access *access,
+                                int offset, unsigned size)
 {
-    to_cold(tr);
-    emit_patch(place->slow, tr->e.out->at);
-    if (place->ea != RAX)
-        emit_rr(&tr->e, X86_MOV, 8, RAX, place->ea);
-    emit_constant(&tr->e, RCX, info);
+    struct emitter *e = &tr->e;
+
+    emit_rm(e, X86_LEA, 8, RDX, at_register(access->base, offset));
+    emit_ri(e, X86_AND_IMM, 8, RDX, -(int32_t)PAGE_SIZE | (int32_t)(size - 1));
+    emit_rm(
+        e, X86_CMP, 8, RDX,
+        slot_field(tr, access->insn->rs1, access->plan->in_stores, offsetof(struct tlb_slot, tag)));
+    return emit_jcc(e, IF_NOT_EQUAL, NULL);
 }
+
+static void emit_slot_addend(struct translation *tr, const struct memory_access *access)
+{
+    emit_rm(&tr->e, X86_MOV, 8, RCX,
+            slot_field(tr, access->insn->rs1, access->plan->in_stores,
+                       offsetof(struct tlb_slot, addend)));
+}
+
+/* The last byte of a group must lie in the page of its first, which is in rdx. */
+static uint8_t *emit_span_check(struct translation *tr, const struct memory_access *access)
+{
+    struct emitter *e = &tr->e;
+
+    emit_rm(e, X86_LEA, 8, RCX, at_register(access->base, access->plan->high - 1));
+    emit_ri(e, X86_AND_IMM, 8, RCX, -(int32_t)PAGE_SIZE);
+    emit_rr(e, X86_CMP, 8, RCX, RDX);
+    return emit_jcc(e, IF_NOT_EQUAL, NULL);
+}
+
+static struct memory_access begin_access(struct translation *tr, const struct insn *insn)
+{
+    struct memory_access access = {
+        .insn = insn,
+        .row = &rows[insn->op],
+        .plan = &tr->insns[tr->at],
+        .start = tr->e.out->at,
+    };
+
+    access.base = get_x(tr, insn->rs1, RAX);
+    access.place = at_index(access.base, RCX, 0, insn->imm);
+    switch ((enum access_way)access.plan->way) {
+    case ACCESS_HASHED: {
+        struct lookup place = emit_lookup(tr, insn, access.row->size, access.row->is_store, false);
+        access.miss = place.slow;
+        access.base = place.ea;
+        access.place = at_index(place.ea, RCX, 0, 0);
+        return access;
+    }
+    case ACCESS_SLOT:
+        access.miss = emit_slot_check(tr, &access, insn->imm, access.row->size);
+        break;
+    case ACCESS_LEADER:
+        access.miss = emit_slot_check(tr, &access, access.plan->low, 1);
+        access.second_miss = emit_span_check(tr, &access);
+        break;
+    case ACCESS_MEMBER:
+        break;
+    }
+    emit_slot_addend(tr, &access);
+    return access;
+}
+
+/* The cold part of a slot that holds another page: finds the page as HASHED does
+ * and keeps it. rax = address of the access. */
+static uint8_t *emit_slot_refill(struct translation *tr, const struct memory_access *access,
+                                 unsigned size)
+{
+    struct emitter *e = &tr->e;
+    bool in_stores = access->plan->in_stores;
+    unsigned reg = access->insn->rs1;
+
+    uint8_t *slow = emit_hashed(tr, RAX, size, in_stores);
+    emit_rr(e, X86_MOV, 8, RDX, RAX);
+    emit_ri(e, X86_AND_IMM, 8, RDX, -(int32_t)PAGE_SIZE);
+    emit_rm(e, X86_MOV_STORE, 8, RDX,
+            slot_field(tr, reg, in_stores, offsetof(struct tlb_slot, tag)));
+    emit_rm(e, X86_MOV_STORE, 8, RCX,
+            slot_field(tr, reg, in_stores, offsetof(struct tlb_slot, addend)));
+    return slow;
+}
+
+static void emit_reload_base(struct translation *tr, const struct memory_access *access)
+{
+    if (access->base == RAX)
+        copy_x(tr, RAX, access->insn->rs1);
+}
+
+/* Where a leader goes whose group is not in the page of the slot. */
+static void emit_leader_miss(struct translation *tr, const struct memory_access *access,
+                             const uint8_t *hot)
+{
+    struct emitter *e = &tr->e;
+
+    to_cold(tr);
+    emit_patch(access->miss, e->out->at);
+    emit_rm(e, X86_LEA, 8, RAX, at_register(access->base, access->plan->low));
+    uint8_t *slow = emit_slot_refill(tr, access, 1);
+    emit_reload_base(tr, access);
+    uint8_t *crosses = emit_span_check(tr, access);
+    emit_slot_addend(tr, access);
+    emit_jmp(e, hot);
+    const uint8_t *apart = e->out->at;
+    emit_patch(slow, apart);
+    emit_patch(crosses, apart);
+    emit_patch(access->second_miss, apart);
+    emit_goto_variant(tr, CONTEXT_UNGROUPED);
+    to_hot(tr);
+}
+
+/* Begins the cold part of an access, up to where rax = address, ecx = info for a
+ * thunk; `hot` is the instruction that accesses. False: there is none. */
+static bool begin_cold(struct translation *tr, const struct memory_access *access,
+                       const uint8_t *hot, uint32_t info)
+{
+    struct emitter *e = &tr->e;
+    uint8_t *slow = access->miss;
+
+    if (access->plan->way == ACCESS_MEMBER)
+        return false;
+    if (access->plan->way == ACCESS_LEADER) {
+        emit_leader_miss(tr, access, hot);
+        return false;
+    }
+    to_cold(tr);
+    if (access->plan->way == ACCESS_SLOT) {
+        emit_patch(access->miss, e->out->at);
+        emit_rm(e, X86_LEA, 8, RAX, at_register(access->base, access->insn->imm));
+        slow = emit_slot_refill(tr, access, access->row->size);
+        emit_reload_base(tr, access);
+        emit_jmp(e, hot);
+        emit_patch(slow, e->out->at);
+    } else {
+        emit_patch(slow, e->out->at);
+        if (access->base != RAX)
+            emit_rr(e, X86_MOV, 8, RAX, access->base);
+    }
+    emit_constant(e, RCX, info);
+    return true;
+}
+
+/* ---- accesses ---- */
 
 static void emit_load(struct translation *tr, const struct insn *insn)
 {
-    const struct memory_row *row = &rows[insn->op];
     struct emitter *e = &tr->e;
-    struct lookup place = emit_lookup(tr, insn, row->size, false, false);
+    struct memory_access access = begin_access(tr, insn);
+    const struct memory_row *row = access.row;
     uint32_t info = access_info(tr, row->size, false) | (row->is_signed ? INFO_SIGNED : 0);
     unsigned target = target_x(insn->rd, RAX);
 
-    emit_rm(e, (enum x86_op)row->op, row->width, target, at_index(place.ea, RCX, 0, 0));
+    const uint8_t *hot = e->out->at;
+    emit_rm(e, (enum x86_op)row->op, row->width, target, access.place);
     const uint8_t *have_value = e->out->at;
     put_x(tr, insn->rd, target);
-    begin_slow(tr, &place, info);
+    if (!begin_cold(tr, &access, hot, info))
+        return;
     emit_call(e, tr->t->thunks.load);
-    emit_jcc(e, IF_EQUAL, place.start);
+    emit_jcc(e, IF_EQUAL, access.start);
     if (target != RAX)
         emit_rr(e, X86_MOV, 8, target, RAX);
     emit_jmp(e, have_value);
@@ -119,17 +422,19 @@ static void emit_load(struct translation *tr, const struct insn *insn)
 
 static void emit_store(struct translation *tr, const struct insn *insn)
 {
-    const struct memory_row *row = &rows[insn->op];
     struct emitter *e = &tr->e;
-    struct lookup place = emit_lookup(tr, insn, row->size, true, false);
+    struct memory_access access = begin_access(tr, insn);
+    const struct memory_row *row = access.row;
 
+    const uint8_t *hot = e->out->at;
     unsigned value = get_x(tr, insn->rs2, RDX);
-    emit_rm(e, (enum x86_op)row->op, row->width, value, at_index(place.ea, RCX, 0, 0));
+    emit_rm(e, (enum x86_op)row->op, row->width, value, access.place);
     const uint8_t *done = e->out->at;
-    begin_slow(tr, &place, access_info(tr, row->size, true));
+    if (!begin_cold(tr, &access, hot, access_info(tr, row->size, true)))
+        return;
     copy_x(tr, RDX, insn->rs2);
     emit_call(e, tr->t->thunks.store);
-    emit_jcc(e, IF_EQUAL, place.start);
+    emit_jcc(e, IF_EQUAL, access.start);
     emit_jmp(e, done);
     to_hot(tr);
 }
@@ -142,24 +447,28 @@ static void emit_box(struct translation *tr, unsigned xmm)
 
 static void emit_fp_load(struct translation *tr, const struct insn *insn)
 {
-    const struct memory_row *row = &rows[insn->op];
     struct emitter *e = &tr->e;
-    struct lookup place = emit_lookup(tr, insn, row->size, false, false);
+    struct memory_access access = begin_access(tr, insn);
+    const struct memory_row *row = access.row;
     unsigned xmm = pinned_f(insn->rd) == NO_XMM ? 0 : pinned_f(insn->rd);
+    bool is_single = row->size == 4;
 
-    emit_rm(e, (enum x86_op)row->op, row->width, xmm, at_index(place.ea, RCX, 0, 0));
-    if (row->size == 4)
+    const uint8_t *hot = e->out->at;
+    emit_rm(e, (enum x86_op)row->op, row->width, xmm, access.place);
+    if (is_single)
         emit_box(tr, xmm);
     const uint8_t *have_value = e->out->at;
     if (xmm == 0)
         emit_rm(e, X86_VMOVQ_STORE, 8, 0, guest_f(insn->rd));
-    begin_slow(tr, &place, access_info(tr, row->size, false) | (row->size == 4 ? INFO_BOX : 0));
-    emit_call(e, tr->t->thunks.load);
-    emit_jcc(e, IF_EQUAL, place.start);
-    emit_rr(e, X86_VMOVQ_FROM_R, 8, xmm, RAX);
-    emit_jmp(e, have_value);
-    to_hot(tr);
-    if (row->size == 4)
+    uint32_t info = access_info(tr, row->size, false) | (is_single ? INFO_BOX : 0);
+    if (begin_cold(tr, &access, hot, info)) {
+        emit_call(e, tr->t->thunks.load);
+        emit_jcc(e, IF_EQUAL, access.start);
+        emit_rr(e, X86_VMOVQ_FROM_R, 8, xmm, RAX);
+        emit_jmp(e, have_value);
+        to_hot(tr);
+    }
+    if (is_single)
         tr->known_boxed |= 1u << insn->rd;
     else
         tr->known_boxed &= ~(1u << insn->rd);
@@ -167,25 +476,27 @@ static void emit_fp_load(struct translation *tr, const struct insn *insn)
 
 static void emit_fp_store(struct translation *tr, const struct insn *insn)
 {
-    const struct memory_row *row = &rows[insn->op];
     struct emitter *e = &tr->e;
-    struct lookup place = emit_lookup(tr, insn, row->size, true, false);
+    struct memory_access access = begin_access(tr, insn);
+    const struct memory_row *row = access.row;
     unsigned xmm = pinned_f(insn->rs2);
 
+    const uint8_t *hot = e->out->at;
     if (xmm != NO_XMM) {
-        emit_rm(e, (enum x86_op)row->op, row->width, xmm, at_index(place.ea, RCX, 0, 0));
+        emit_rm(e, (enum x86_op)row->op, row->width, xmm, access.place);
     } else {
         emit_rm(e, X86_MOV, 8, RDX, guest_f(insn->rs2));
-        emit_rm(e, X86_MOV_STORE, row->size, RDX, at_index(place.ea, RCX, 0, 0));
+        emit_rm(e, X86_MOV_STORE, row->size, RDX, access.place);
     }
     const uint8_t *done = e->out->at;
-    begin_slow(tr, &place, access_info(tr, row->size, true));
+    if (!begin_cold(tr, &access, hot, access_info(tr, row->size, true)))
+        return;
     if (xmm != NO_XMM)
         emit_rr(e, X86_VMOVQ_TO_R, 8, RDX, xmm);
     else
         emit_rm(e, X86_MOV, 8, RDX, guest_f(insn->rs2));
     emit_call(e, tr->t->thunks.store);
-    emit_jcc(e, IF_EQUAL, place.start);
+    emit_jcc(e, IF_EQUAL, access.start);
     emit_jmp(e, done);
     to_hot(tr);
 }
@@ -196,9 +507,9 @@ bool translate_memory(struct translation *tr, const struct insn *insn)
 
     if (row->size == 0)
         return false;
+    if (!can_inline(tr, insn))
+        return false;
     if (row->is_fp) {
-        if (!tr->fp_on || !tr->features->avx)
-            return false;
         if (row->is_store)
             emit_fp_store(tr, insn);
         else
