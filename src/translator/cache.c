@@ -9,7 +9,7 @@
 
 #include "host/map.h"
 #include "mem/space.h"
-#include "translator/internal.h"
+#include "translator/listing.h"
 
 #define DEFAULT_CACHE_BYTES (UINT64_C(128) << 20)
 /* Of the cache; what accesses and jumps need in the cold part is a bit less than
@@ -302,6 +302,7 @@ void cache_flush(struct translator *t)
     t->stored_count = 0;
     t->stored_overflow = false;
     map_clear(t->entries, ENTRY_SLOTS * sizeof(*t->entries));
+    listing_clear(t);
     t->entry_count = 0;
     t->hot_at = t->hot_start;
     t->cold_at = t->hot_end;

@@ -207,6 +207,8 @@ struct translator {
     struct guest_page *pages[PAGE_BUCKETS];
     struct translation *translation; /* work space; guarded by mutex */
     struct translator_stats stats;   /* guarded by mutex, but for what harts count */
+    struct perf_map *perf_map;       /* names of units; NULL: not wanted */
+    struct gdb_jit *gdb_jit;         /* likewise */
 };
 
 /* Operands of slow paths, in 32 bits: what is needed to make pc and icount exact. */

@@ -8,6 +8,7 @@
 
 #include "base/endian.h"
 #include "host/clock.h"
+#include "translator/listing.h"
 
 #define DEFAULT_UNIT_LIMIT 96
 /* A unit whose accesses are each checked by themselves is left again soon. */
@@ -477,6 +478,8 @@ static void translate_insns(struct translation *tr)
 {
     for (tr->at = 0; tr->at < tr->count; tr->at++) {
         struct translated_insn *slot = &tr->insns[tr->at];
+        slot->code = tr->e.hot.at;
+        slot->cold = tr->e.cold.at;
         if (slot->is_entry) {
             pay_pending(tr);
             tr->known_boxed = 0;
@@ -609,7 +612,8 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     collect(tr, offset);
     if (tr->count == 0) {
         tr->insns[0] = (struct translated_insn){.offset = (uint16_t)offset, .is_entry = true};
-        tr->insns[0].label = tr->e.out->at;
+        tr->insns[0].label = tr->insns[0].code = tr->e.out->at;
+        tr->insns[0].cold = tr->e.cold.at;
         emit_straddling(tr, offset);
         tr->count = 1;
         tr->insns[0].insn.length = 2;
@@ -623,6 +627,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     if (!unit)
         return NULL;
     publish(tr, unit);
+    listing_add(tr, unit);
     t->stats.translate_ns += clock_monotonic_ns() - start;
     return t->map.exec + cache_offset(tr, tr->insns[0].label);
 }

@@ -30,6 +30,8 @@ struct translated_insn {
     uint16_t offset; /* in the page */
     bool is_entry;   /* jumped to: nothing is known before it */
     uint8_t *label;  /* once translated */
+    uint8_t *code;   /* for listings: where its host code begins, */
+    uint8_t *cold;   /* and the cold part of it */
 };
 
 /* A jump to an instruction of the unit that has no label yet. */

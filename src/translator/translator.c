@@ -9,6 +9,7 @@
 
 #include "mem/space.h"
 #include "riscv/fetch.h"
+#include "translator/listing.h"
 #include "translator/run.h"
 #include "translator/translate.h"
 
@@ -44,6 +45,8 @@ int translator_create(const struct translator_options *options, struct translato
     pthread_mutex_init(&t->mutex, NULL);
     t->translation = calloc(1, sizeof(*t->translation));
     int result = t->translation ? cache_create(t, err) : -ENOMEM;
+    if (result == 0)
+        result = listing_create(t, err);
     if (result < 0) {
         translator_destroy(t);
         return result;
@@ -58,6 +61,7 @@ void translator_destroy(struct translator *t)
     if (!t)
         return;
     cache_destroy(t);
+    listing_destroy(t);
     pthread_mutex_destroy(&t->mutex);
     free(t->translation);
     free(t);

@@ -22,6 +22,8 @@ struct translator_options {
     bool no_fast_memory; /* every access misses the inline look-up */
     bool no_inline;      /* every instruction that has one takes its fallback */
     unsigned unit_limit; /* guest instructions per unit; 0: the default */
+    bool perf_map;       /* names of units for perf, in a file */
+    bool gdb;            /* and for a gdb that debugs this process */
 };
 
 #define TRANSLATOR_MIN_CACHE (UINT64_C(1) << 20)

@@ -176,6 +176,10 @@ static int parse_jit_word(struct vm_config *config, const char *word, struct err
         options->no_fast_memory = true;
     else if (strcmp(word, "no-inline") == 0)
         options->no_inline = true;
+    else if (strcmp(word, "perf-map") == 0)
+        options->perf_map = true;
+    else if (strcmp(word, "gdb") == 0)
+        options->gdb = true;
     else if (strncmp(word, "cache=", 6) == 0 && text_parse_size(word + 6, &number) &&
              number >= TRANSLATOR_MIN_CACHE && number <= TRANSLATOR_MAX_CACHE)
         options->cache_bytes = number;
