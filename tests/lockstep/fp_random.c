@@ -2,11 +2,12 @@
  * Random floating-point code, executed by the interpreter and by the translator
  * from the same states, which are compared after each block.
  *
- *     fp_random [--seed N] [--count INSTRUCTIONS] [--long]
+ *     fp_random [--seed N] [--count INSTRUCTIONS] [--long] [--plant]
  *
  * A block that differs is cut down to the shortest beginning that does. Operands
  * are what rounding, ranges, NaNs and boxing can go wrong with, mostly. Every mode
- * of the translator below takes its turn; --long is a hundred times as much. */
+ * of the translator below takes its turn; --long is a hundred times as much. --plant
+ * makes a result wrong, to show that it is found; then finding it is success. */
 #include "base/endian.h"
 #include "host/cpu.h"
 #include "isa/insn.h"
@@ -39,6 +40,7 @@
 
 #define WFI        0x10500073u
 #define RM_DYNAMIC 7
+#define PLANTED_OP OP_fnmsub_d
 #define POINTER    8  /* x registers that point into the data, one of which the */
 #define POINTER2   18 /* translator keeps in a host register */
 
@@ -452,7 +454,21 @@ static bool states_differ(const struct side *a, const struct side *b, bool print
     return result | (memcmp(a->ram, b->ram, RAM_SIZE) != 0);
 }
 
-/* Runs the first `count` instructions of a block, which then traps. */
+static bool plants;
+
+/* The result of a block with that instruction is wrong when --plant says so. */
+static void plant(struct side *side, const uint32_t *words, unsigned count)
+{
+    struct extension_set all = extension_set_all();
+    bool has_op = false;
+
+    for (unsigned i = 0; i < count && plants; i++)
+        has_op |= isa_decode(words[i], &all).op == PLANTED_OP;
+    if (has_op)
+        side->hart->f[13] ^= 1u << 17;
+}
+
+/* Runs the first `count` instructions of a block. */
 static bool beginning_differs(struct side sides[2], const uint32_t *words, unsigned count,
                               const struct state *state, bool print)
 {
@@ -465,6 +481,7 @@ static bool beginning_differs(struct side sides[2], const uint32_t *words, unsig
         write_code(&sides[i], CODE, cut, 4 * (size_t)(count + 2));
         run_side(&sides[i], CODE, state);
     }
+    plant(&sides[1], words, count);
     return states_differ(&sides[0], &sides[1], print);
 }
 
@@ -478,17 +495,18 @@ static void print_operands(const struct insn *insn, const struct hart *hart)
     printf("#   frm %u, fflags %u\n", hart->frm, hart->fflags);
 }
 
-static void report(struct side sides[2], const uint32_t *words, const struct state *state)
+/* Returns the op of the instruction that makes the difference; OP_illegal: none does
+ * without the blocks before. */
+static unsigned report(struct side sides[2], const uint32_t *words, const struct state *state)
 {
-    static const char *const unknown = "only behind others";
     struct extension_set all = extension_set_all();
     unsigned count = 1;
 
     while (count <= BLOCK_INSNS && !beginning_differs(sides, words, count, state, false))
         count++;
     if (count > BLOCK_INSNS) {
-        printf("#   %s\n", unknown);
-        return;
+        printf("# alone, the block does not differ\n");
+        return OP_illegal;
     }
     for (unsigned i = 0; i < count; i++) {
         char text[80];
@@ -501,6 +519,7 @@ static void report(struct side sides[2], const uint32_t *words, const struct sta
     printf("# the last one's operands, and what differs:\n");
     print_operands(&last, sides[0].hart);
     beginning_differs(sides, words, count, state, true);
+    return last.op;
 }
 
 /* ---- modes ---- */
@@ -525,8 +544,8 @@ static const struct mode modes[] = {
 };
 #define SHARES 14
 
-/* Runs all blocks that the code has room for; false: a difference. */
-static bool run_batch(struct side sides[2])
+/* Runs all blocks that the code has room for; false: a difference, made by `op`. */
+static bool run_batch(struct side sides[2], unsigned *op)
 {
     static uint32_t words[BLOCKS][BLOCK_INSNS + 1];
     static struct state state;
@@ -541,15 +560,16 @@ static bool run_batch(struct side sides[2])
             random_start(&state, (enum flavour)(block % 3));
             run_side(&sides[0], pc, &state);
             run_side(&sides[1], pc, &state);
+            plant(&sides[1], words[block], BLOCK_INSNS);
             if (states_differ(&sides[0], &sides[1], false)) {
-                report(sides, words[block], &state);
+                *op = report(sides, words[block], &state);
                 return false;
             }
         }
     return true;
 }
 
-static bool run_mode(const struct mode *mode, uint64_t count)
+static bool run_mode(const struct mode *mode, uint64_t count, unsigned *op)
 {
     struct translator_options options = {
         .features = cpu_features_detect(),
@@ -565,7 +585,7 @@ static bool run_mode(const struct mode *mode, uint64_t count)
     create_side(&sides[0], NULL);
     create_side(&sides[1], &options);
     while (good && sides[0].hart->icount < count)
-        good = run_batch(sides);
+        good = run_batch(sides, op);
     struct translator_stats stats = translator_stats(sides[1].translator);
     printf("# %" PRIu64 " instructions, %" PRIu64 " by the interpreter\n", sides[1].hart->icount,
            stats.fallbacks);
@@ -579,6 +599,8 @@ static bool parse(int argc, char **argv, uint64_t *count)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--long") == 0)
             *count *= 100;
+        else if (strcmp(argv[i], "--plant") == 0)
+            plants = true;
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
             random_state = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--count") == 0 && i + 1 < argc)
@@ -592,12 +614,12 @@ static bool parse(int argc, char **argv, uint64_t *count)
 int main(int argc, char **argv)
 {
     struct cpu_features features = cpu_features_detect();
-    uint64_t count = 6000000;
+    uint64_t count = 4500000;
     bool good = true;
 
     random_state = (uint64_t)time(NULL) << 20;
     if (!parse(argc, argv, &count)) {
-        fprintf(stderr, "usage: fp_random [--seed N] [--count INSTRUCTIONS] [--long]\n");
+        fprintf(stderr, "usage: fp_random [--seed N] [--count INSTRUCTIONS] [--long] [--plant]\n");
         return 2;
     }
     if (!translator_is_supported(&features)) {
@@ -605,12 +627,17 @@ int main(int argc, char **argv)
         return 77;
     }
     find_fp_ops();
-    printf("1..%zu\n# seed %" PRIu64 "\n", ARRAY_LEN(modes), random_state);
-    for (unsigned i = 0; i < ARRAY_LEN(modes); i++) {
+    size_t mode_count = plants ? 1 : ARRAY_LEN(modes);
+    printf("1..%zu\n# seed %" PRIu64 "\n", mode_count, random_state);
+    for (unsigned i = 0; i < mode_count; i++) {
+        unsigned op = OP_illegal;
         fflush(stdout);
-        bool same = run_mode(&modes[i], count / SHARES * modes[i].share);
-        printf("%sok %u - random floating point, %s\n", same ? "" : "not ", i + 1, modes[i].name);
-        good &= same;
+        bool same = run_mode(&modes[i], count / SHARES * modes[i].share, &op);
+        /* A planted fault must be found, and narrowed down to its instruction. */
+        bool right = plants ? !same && op == PLANTED_OP : same;
+        printf("%sok %u - random floating point, %s%s\n", right ? "" : "not ", i + 1, modes[i].name,
+               plants ? ", with a planted fault" : "");
+        good &= right;
     }
     return !good;
 }
