@@ -88,12 +88,26 @@ static uint32_t random_csr(void)
     return numbers[below(ARRAY_LEN(numbers))];
 }
 
+static const struct op *random_op(void)
+{
+    static const struct op *last = ops;
+
+    if (last->kind != MEMORY || below(2))
+        last = &ops[below(ARRAY_LEN(ops))];
+    return last;
+}
+
 static uint32_t random_word(void)
 {
-    const struct op *op = &ops[below(ARRAY_LEN(ops))];
+    const struct op *op = random_op();
     uint32_t word = (uint32_t)next_random();
-    unsigned base = bases[below(ARRAY_LEN(bases))];
+    /* Accesses off one base, close together, follow each other. */
+    static unsigned base = 2;
 
+    if (below(4) == 0)
+        base = bases[below(ARRAY_LEN(bases))];
+    if (op->kind == MEMORY && below(2))
+        word &= 0x03ffffff;
     if (below(200) == 0)
         return word | 3; /* whatever it is */
     for (unsigned i = 0; i < ARRAY_LEN(bases); i++)
