@@ -364,7 +364,7 @@ static enum csr_result write_stimecmp(struct hart *hart, unsigned number, uint64
     (void)number;
     hart->stimecmp = value;
     hart_mip(hart);
-    hart_kick(hart); /* the run may have to end earlier now */
+    atomic_store(&hart->limit, 0); /* the run may have to end earlier now */
     return CSR_REFETCH;
 }
 

@@ -82,6 +82,7 @@ struct translated_hart {
     uint64_t address;        /* of the access that left host code */
     uint64_t value;          /* to store, or loaded */
     uint32_t info;           /* INFO_ of it */
+    uint32_t reason;         /* enum leave_reason, of a light function that returned NULL */
     uint32_t wanted_variant; /* CONTEXT_UNGROUPED, or 0: of the code for hart.pc */
     uint32_t host_mxcsr;     /* of C code */
     uint64_t stack;          /* rsp of host code */
@@ -171,6 +172,12 @@ struct thunks {
     const uint8_t *store;           /* called; rax: address, rdx: value, ecx: info */
     const uint8_t *refill;          /* called; rax: address, ecx: info */
     const uint8_t *execute;         /* called; eax: raw instruction, ecx: info */
+    const uint8_t *csr;             /* called; edx: enum csr_code, rax: operand, ecx: info */
+    const uint8_t *csr_fp;          /* the same for fflags, frm, fcsr */
+    const uint8_t *csr_saved;       /* the same for what may call anything: clocks */
+    const uint8_t *sfence;          /* th->address, ecx: info; r15 exact */
+    const uint8_t *ecall;           /* ecx: info; r15 exact */
+    const uint8_t *sret;            /* likewise */
     const uint8_t *execute_fetched; /* ecx: offset; r15 exact */
 };
 
@@ -218,6 +225,7 @@ struct translator {
 #define INFO_SIGNED        (1u << 22)
 #define INFO_BOX           (1u << 23) /* NaN-box the loaded single */
 #define INFO_STORE         (1u << 24)
+#define INFO_RS1_SHIFT     25 /* number of a register */
 
 /* Behind a call of thunks.link. */
 struct link_data {
@@ -273,12 +281,38 @@ void runtime_page_stored(void *owner, gpa_t page);
 const uint8_t *runtime_find(struct translated_hart *th, gva_t pc);
 const uint8_t *runtime_link(struct translated_hart *th, const struct link_data *data);
 bool runtime_refill(struct translated_hart *th, gva_t va, uint32_t info);
+/* Executes an access to one of csr_is_light; the old value goes to th->value. */
+unsigned runtime_csr(struct translated_hart *th, uint64_t operand, uint32_t code);
+unsigned runtime_csr_fp(struct translated_hart *th, uint64_t operand, uint32_t code);
+/* Environment calls of U-mode, and sret: host code of where they lead, or NULL and
+ * th->reason. */
+const uint8_t *runtime_ecall(struct translated_hart *th, uint32_t info);
+const uint8_t *runtime_sret(struct translated_hart *th, uint32_t info);
+/* sfence.vma of the page of th->address, in any address space. */
+const uint8_t *runtime_sfence(struct translated_hart *th, uint32_t info);
 /* These run with all guest state in struct hart. */
 bool runtime_load(struct translated_hart *th);
 bool runtime_store(struct translated_hart *th);
 /* Returns 0: go on behind; else enum leave_reason + 1. */
 unsigned runtime_execute(struct translated_hart *th, uint32_t raw);
 unsigned runtime_execute_fetched(struct translated_hart *th);
+
+/* What runtime_csr is asked to do: the number of the register, and how. */
+enum csr_code {
+    CSR_CODE_NUMBER = 0xfff,
+    CSR_CODE_WRITE = 1 << 12,
+    CSR_CODE_SET = 2 << 12,
+    CSR_CODE_CLEAR = 3 << 12,
+    CSR_CODE_READ = 0 << 12,
+    CSR_CODE_HOW = 3 << 12,
+};
+/* What runtime_csr says. */
+enum csr_answer {
+    CSR_ANSWER_GO_ON,
+    CSR_ANSWER_FIND, /* in another context */
+    CSR_ANSWER_POLL,
+    CSR_ANSWER_ILLEGAL, /* nothing was done */
+};
 
 /* ---- translate.c ---- */
 /* Translates from `offset` of `page`. NULL: the cache is full. Under mutex. */

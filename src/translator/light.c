@@ -3,9 +3,11 @@
  * in xmm registers, so nothing here, nor anything called from here, may use one.
  * The build compiles this file for general registers only. */
 #include "riscv/hart.h"
-#include "translator/internal.h"
+#include "translator/run.h"
 
-#define VA_BITS_BARE 56
+#define VA_BITS_BARE    56
+#define SRET_ENCODING   0x10200073 /* what a trap tells of it */
+#define SFENCE_ENCODING 0x12000073 /* with both registers x0 */
 
 static unsigned rounding_class(const struct hart *hart)
 {
@@ -163,4 +165,139 @@ bool runtime_refill(struct translated_hart *th, gva_t va, uint32_t info)
     if (th->translator->options.no_fast_memory)
         return false;
     return hart_tlb_refill(&th->hart, va, size, access);
+}
+
+/* ---- privileged instructions ---- */
+
+#define MXCSR_BASE     0x1f80u /* all exceptions masked, none raised */
+#define MXCSR_RC_SHIFT 13
+
+/* fflags for the six flags of MXCSR: invalid, denormal (RISC-V has none), divide,
+ * overflow, underflow, precision. */
+static uint32_t flags_of(uint32_t mxcsr)
+{
+    return (mxcsr & 1) << 4 | (mxcsr & 4) << 1 | (mxcsr & 8) >> 1 | (mxcsr & 16) >> 3 |
+           (mxcsr & 32) >> 5;
+}
+
+void runtime_take_flags(struct translated_hart *th)
+{
+    th->hart.fflags |= flags_of(th->mxcsr);
+}
+
+void runtime_give_rounding(struct translated_hart *th)
+{
+    /* RNE RTZ RDN RUP as the host numbers them; soft classes never use it. */
+    static const uint8_t control[] = {0, 3, 1, 2, 0, 0, 0, 0};
+
+    th->mxcsr = MXCSR_BASE | (uint32_t)control[th->hart.frm & 7] << MXCSR_RC_SHIFT;
+}
+
+/* Whether the run loop must look at the hart before its next instruction. May say
+ * so for nothing. */
+static bool must_poll(const struct translated_hart *th, uint64_t icount)
+{
+    const struct hart *hart = &th->hart;
+    uint64_t pending = atomic_load_explicit(&hart->mip, memory_order_acquire) |
+                       atomic_load_explicit(&hart->irq_lines, memory_order_acquire) |
+                       (hart->stip ? IRQ_STIP : 0);
+
+    return (pending & hart->mie) || icount >= atomic_load(&hart->limit) ||
+           hart->fetch_epoch != th->fetch_epoch || hart->code_generation != th->code_generation;
+}
+
+unsigned runtime_csr(struct translated_hart *th, uint64_t operand, uint32_t code)
+{
+    struct hart *hart = &th->hart;
+    unsigned number = code & CSR_CODE_NUMBER;
+    uint32_t context = th->context;
+    enum csr_result result = CSR_ILLEGAL;
+
+    switch (code & CSR_CODE_HOW) {
+    case CSR_CODE_READ:
+        result = csr_access(hart, number, false, 0, &th->value);
+        break;
+    case CSR_CODE_WRITE:
+        result = csr_access(hart, number, true, operand, &th->value);
+        break;
+    case CSR_CODE_SET:
+        result = csr_modify(hart, number, operand, 0, &th->value);
+        break;
+    case CSR_CODE_CLEAR:
+        result = csr_modify(hart, number, 0, operand, &th->value);
+        break;
+    default:
+        break;
+    }
+    if (result == CSR_ILLEGAL)
+        return CSR_ANSWER_ILLEGAL;
+    context_update(th);
+    if (result == CSR_REFETCH && must_poll(th, hart->icount + 1))
+        return CSR_ANSWER_POLL;
+    return th->context == context ? CSR_ANSWER_GO_ON : CSR_ANSWER_FIND;
+}
+
+unsigned runtime_csr_fp(struct translated_hart *th, uint64_t operand, uint32_t code)
+{
+    runtime_take_flags(th);
+    unsigned answer = runtime_csr(th, operand, code);
+    runtime_give_rounding(th);
+    return answer;
+}
+
+/* Where a trap or its return leads. */
+static const uint8_t *go_on(struct translated_hart *th)
+{
+    struct hart *hart = &th->hart;
+
+    th->reason = LEAVE_POLL;
+    if (must_poll(th, hart->icount))
+        return NULL;
+    context_update(th);
+    th->reason = LEAVE_FIND;
+    th->wanted_variant = 0;
+    const struct jump_entry *entry = &th->jumps[(hart->pc >> 1) % JUMP_CACHE_SIZE];
+    if (entry->tag != (hart->pc ^ th->context_tag))
+        return runtime_find(th, hart->pc);
+    hart->page = hart->pc & ~PAGE_MASK;
+    return (const uint8_t *)(uintptr_t)entry->code; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+const uint8_t *runtime_ecall(struct translated_hart *th, uint32_t info)
+{
+    struct hart *hart = &th->hart;
+
+    hart->pc = hart->page + (info & INFO_OFFSET_MASK);
+    hart_exception(hart, CAUSE_ECALL_U, 0);
+    return go_on(th);
+}
+
+const uint8_t *runtime_sret(struct translated_hart *th, uint32_t info)
+{
+    struct hart *hart = &th->hart;
+
+    hart->pc = hart->page + (info & INFO_OFFSET_MASK);
+    if (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TSR)) {
+        hart_exception(hart, CAUSE_ILLEGAL_INSTRUCTION, SRET_ENCODING);
+    } else {
+        hart_sret(hart);
+        hart->icount++;
+    }
+    return go_on(th);
+}
+
+const uint8_t *runtime_sfence(struct translated_hart *th, uint32_t info)
+{
+    struct hart *hart = &th->hart;
+
+    hart->pc = hart->page + (info & INFO_OFFSET_MASK);
+    if (hart->privilege == PRIV_S && (hart->mstatus & MSTATUS_TVM)) {
+        hart_exception(hart, CAUSE_ILLEGAL_INSTRUCTION,
+                       info >> INFO_RS1_SHIFT << 15 | SFENCE_ENCODING);
+    } else {
+        tlb_flush_page(hart, th->address);
+        hart->pc += 4;
+        hart->icount++;
+    }
+    return go_on(th);
 }

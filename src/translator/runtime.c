@@ -4,30 +4,6 @@
 #include "translator/internal.h"
 #include "translator/run.h"
 
-#define MXCSR_BASE     0x1f80u /* all exceptions masked, none raised */
-#define MXCSR_RC_SHIFT 13
-
-/* fflags for the six flags of MXCSR: invalid, denormal (RISC-V has none), divide,
- * overflow, underflow, precision. */
-static uint32_t flags_of(uint32_t mxcsr)
-{
-    return (mxcsr & 1) << 4 | (mxcsr & 4) << 1 | (mxcsr & 8) >> 1 | (mxcsr & 16) >> 3 |
-           (mxcsr & 32) >> 5;
-}
-
-void runtime_take_flags(struct translated_hart *th)
-{
-    th->hart.fflags |= flags_of(th->mxcsr);
-}
-
-void runtime_give_rounding(struct translated_hart *th)
-{
-    /* RNE RTZ RDN RUP as the host numbers them; soft classes never use it. */
-    static const uint8_t control[] = {0, 3, 1, 2, 0, 0, 0, 0};
-
-    th->mxcsr = MXCSR_BASE | (uint32_t)control[th->hart.frm & 7] << MXCSR_RC_SHIFT;
-}
-
 /* pc and icount of the instruction that `info` belongs to. */
 static void make_exact(struct translated_hart *th, uint32_t info)
 {

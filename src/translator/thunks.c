@@ -115,6 +115,56 @@ static void make_light_jump(struct maker *m, uintptr_t function, const uint8_t *
     emit_r(&m->e, X86_JMP_R, 8, RAX);
 }
 
+/* As make_light_jump, for functions that take info in ecx and need the icount: they
+ * say themselves why there is no code. */
+static const uint8_t *make_trap(struct maker *m, uintptr_t function, const uint8_t *stored)
+{
+    const uint8_t *start = here(m);
+
+    emit_rm(&m->e, X86_MOV_STORE, 8, ICOUNT, HART_FIELD(icount));
+    move_pinned(m, X86_MOV_STORE, false);
+    hart_argument(m);
+    emit_rr(&m->e, X86_MOV, 4, RSI, RCX);
+    call_c(m, function);
+    move_pinned(m, X86_MOV, false);
+    emit_rm(&m->e, X86_MOV, 8, ICOUNT, HART_FIELD(icount));
+    emit_rr(&m->e, X86_TEST, 8, RAX, RAX);
+    uint8_t *none = emit_jcc_short(&m->e, IF_EQUAL);
+    emit_r(&m->e, X86_JMP_R, 8, RAX);
+    emit_patch_short(&m->e, none);
+    store_all(m);
+    emit_rm(&m->e, X86_MOV, 4, RAX, TH_FIELD(reason));
+    emit_jmp(&m->e, stored);
+    return start;
+}
+
+/* Returns the old value in rax and an enum csr_answer in edx. */
+static const uint8_t *make_csr(struct maker *m, bool is_fp, bool saves)
+{
+    const uint8_t *start = here(m);
+
+    emit_rm(&m->e, X86_MOV_STORE, 8, ICOUNT, HART_FIELD(icount));
+    move_pinned(m, X86_MOV_STORE, false);
+    if (is_fp)
+        emit_m(&m->e, X86_STMXCSR, 4, TH_FIELD(mxcsr));
+    if (saves)
+        move_fp(m, X86_VMOVQ_STORE);
+    emit_ri(&m->e, X86_SUB_IMM, 8, RSP, 8);
+    hart_argument(m);
+    emit_rr(&m->e, X86_MOV, 8, RSI, RAX);
+    call_c(m, is_fp ? (uintptr_t)runtime_csr_fp : (uintptr_t)runtime_csr);
+    emit_ri(&m->e, X86_ADD_IMM, 8, RSP, 8);
+    emit_rr(&m->e, X86_MOV, 4, RDX, RAX);
+    emit_rm(&m->e, X86_MOV, 8, RAX, TH_FIELD(value));
+    if (is_fp)
+        emit_m(&m->e, X86_LDMXCSR, 4, TH_FIELD(mxcsr));
+    if (saves)
+        move_fp(m, X86_VMOVQ_LOAD);
+    move_pinned(m, X86_MOV, false);
+    emit_ret(&m->e);
+    return start;
+}
+
 /* Called with rax: address, ecx: info. Leaves al: whether to try again. */
 static void refill(struct maker *m)
 {
@@ -240,4 +290,10 @@ void thunks_make(struct translator *t)
     thunks->refill = make_refill(&m);
     thunks->execute = make_execute(&m, stored);
     thunks->execute_fetched = make_execute_fetched(&m, stored);
+    thunks->csr = make_csr(&m, false, false);
+    thunks->csr_fp = make_csr(&m, true, false);
+    thunks->csr_saved = make_csr(&m, false, true);
+    thunks->sfence = make_trap(&m, (uintptr_t)runtime_sfence, stored);
+    thunks->ecall = make_trap(&m, (uintptr_t)runtime_ecall, stored);
+    thunks->sret = make_trap(&m, (uintptr_t)runtime_sret, stored);
 }

@@ -446,8 +446,12 @@ static bool translate_one(struct translation *tr, const struct insn *insn)
         return translate_jalr(tr, insn);
     if (flags & IS_BRANCH)
         return translate_branch(tr, insn);
+    if (isa_ops[insn->op].extension == EXT_Zicsr)
+        return translate_csr(tr, insn);
+    if (insn->op == OP_ecall || insn->op == OP_sret || insn->op == OP_sfence_vma)
+        return translate_trap(tr, insn);
     if (translate_integer(tr, insn) || translate_memory(tr, insn) || translate_fp(tr, insn) ||
-        translate_atomic(tr, insn) || translate_system(tr, insn)) {
+        translate_atomic(tr, insn)) {
         tr->pending++;
         return true;
     }

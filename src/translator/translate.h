@@ -73,8 +73,9 @@ struct translation {
  * before saying so must be nothing. */
 typedef bool translate_function(struct translation *tr, const struct insn *insn);
 
-translate_function translate_integer, translate_memory, translate_fp, translate_atomic,
-    translate_system;
+translate_function translate_integer, translate_memory, translate_fp, translate_atomic;
+/* These count the instruction themselves. */
+translate_function translate_csr, translate_trap;
 
 /* ---- guest registers ---- */
 

@@ -501,9 +501,38 @@ static void emit_fp_store(struct translation *tr, const struct insn *insn)
     to_hot(tr);
 }
 
+/* Clears a block of a page that may be stored to; whatever else there is to it, and
+ * leave to do it that is not there, is the interpreter's. */
+static bool emit_cbo_zero(struct translation *tr, const struct insn *insn)
+{
+    struct emitter *e = &tr->e;
+    unsigned privilege = (tr->context >> CONTEXT_PRIVILEGE_SHIFT) & 3;
+
+    if (privilege != PRIV_S || !tr->features->avx || tr->t->options.no_fast_memory)
+        return false;
+    emit_mi(e, X86_TEST_IMM, 1, HART_FIELD(menvcfg), ENVCFG_CBZE);
+    uint8_t *forbidden = emit_jcc(e, IF_EQUAL, NULL);
+    copy_x(tr, RAX, insn->rs1);
+    emit_ri(e, X86_AND_IMM, 8, RAX, -CBO_BLOCK_SIZE);
+    uint8_t *slow = emit_hashed(tr, RAX, CBO_BLOCK_SIZE, true);
+    emit_rrr(e, X86_VXORPS, 4, 0, 0, 0);
+    for (int at = 0; at < CBO_BLOCK_SIZE; at += 16)
+        emit_rm(e, X86_VMOVAPS_STORE, 4, 0, at_index(RAX, RCX, 0, at));
+    const uint8_t *done = e->out->at;
+    to_cold(tr);
+    emit_patch(forbidden, e->out->at);
+    emit_patch(slow, e->out->at);
+    emit_cold_fallback(tr, insn, done);
+    to_hot(tr);
+    return true;
+}
+
 bool translate_memory(struct translation *tr, const struct insn *insn)
 {
     const struct memory_row *row = &rows[insn->op];
+
+    if (insn->op == OP_cbo_zero)
+        return emit_cbo_zero(tr, insn);
 
     if (row->size == 0)
         return false;
