@@ -227,8 +227,8 @@ struct translator {
 #define INFO_STORE         (1u << 24)
 #define INFO_RS1_SHIFT     25 /* number of a register */
 
-/* Behind a call of thunks.link. */
-struct link_data {
+/* Behind a call of thunks.link, which may end anywhere. */
+struct PACKED link_data {
     uint32_t site;
     uint32_t offset; /* of the target in the page of the hart; CONTEXT_UNGROUPED << PAGE_SHIFT */
 };
