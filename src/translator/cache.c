@@ -139,6 +139,26 @@ static bool check_page(struct translator *t, struct guest_page *page)
     return changed;
 }
 
+void cache_drop_units(struct translator *t, struct guest_page *page, unsigned offset,
+                      unsigned context)
+{
+    struct unit **link = &page->units;
+
+    while (*link) {
+        struct unit *unit = *link;
+        if (unit->context != context || offset < unit->first || offset >= unit->last) {
+            link = &unit->next;
+            continue;
+        }
+        *link = unit->next;
+        kill_unit(t, page, unit);
+    }
+    lock_links(t);
+    for (struct unit *unit = page->units; unit; unit = unit->next)
+        unlink_jumps(t, unit);
+    unlock_links(t);
+}
+
 /* ---- suspects ----
  *
  * fence.i must not compare all code with memory. A page that no hart can store to
@@ -157,7 +177,7 @@ static void suspect(struct translator *t, struct guest_page *page, uint64_t now)
     t->suspects = page;
 }
 
-static struct guest_page *find_page(struct translator *t, gpa_t gpa)
+struct guest_page *cache_find_page(struct translator *t, gpa_t gpa)
 {
     struct guest_page *page = t->pages[(gpa >> PAGE_SHIFT) % PAGE_BUCKETS];
 
@@ -186,7 +206,7 @@ static void take_stored(struct translator *t, uint64_t now)
     t->stored_overflow = false;
     unlock_links(t);
     for (unsigned i = 0; i < count; i++) {
-        struct guest_page *page = find_page(t, stored[i]);
+        struct guest_page *page = cache_find_page(t, stored[i]);
         if (page)
             suspect(t, page, now);
     }
@@ -197,7 +217,7 @@ static void take_stored(struct translator *t, uint64_t now)
 struct guest_page *cache_page(struct translator *t, gpa_t gpa, const uint8_t *ram)
 {
     struct guest_page **bucket = &t->pages[(gpa >> PAGE_SHIFT) % PAGE_BUCKETS];
-    struct guest_page *page = find_page(t, gpa);
+    struct guest_page *page = cache_find_page(t, gpa);
 
     if (page)
         return page;

@@ -40,8 +40,11 @@ enum rounding_class {
 
 /* ---- per hart ---- */
 
-#define JUMP_CACHE_SIZE 4096
-#define PAGE_CACHE_SIZE 256
+#define JUMP_CACHE_SIZE       4096
+#define PATIENCE_SITES        256
+#define PATIENCE              256
+#define PATIENCE_SITE(offset) ((offset) / 2 % PATIENCE_SITES)
+#define PAGE_CACHE_SIZE       256
 
 struct jump_entry {
     uint64_t tag;  /* virtual address ^ context_tag */
@@ -86,7 +89,10 @@ struct translated_hart {
     uint32_t wanted_variant; /* CONTEXT_UNGROUPED, or 0: of the code for hart.pc */
     uint32_t host_mxcsr;     /* of C code */
     uint64_t stack;          /* rsp of host code */
-    uint64_t group[4];       /* addends that several accesses of a unit share */
+    /* Addends of the pages of groups whose base jumps about, by base register. */
+    uint64_t group[32];
+    /* Counts down the misses of slots in a slice, by site. */
+    uint16_t patience[PATIENCE_SITES];
     struct translator *translator;
     struct translated_hart *next;
     uint64_t fetch_epoch;     /* of hart when the two caches below were last right */
@@ -132,6 +138,21 @@ struct unit {
     uint8_t *source; /* copy of [first, last) */
 };
 
+/* One bit per halfword of a page. */
+struct marks {
+    uint64_t bits[PAGE_SIZE / 2 / 64];
+};
+
+static inline void mark(struct marks *marks, unsigned offset)
+{
+    marks->bits[offset / 128] |= BIT(offset / 2 % 64);
+}
+
+static inline bool is_marked(const struct marks *marks, unsigned offset)
+{
+    return (marks->bits[offset / 128] >> (offset / 2 % 64)) & 1;
+}
+
 struct guest_page {
     struct guest_page *next; /* in its bucket */
     gpa_t gpa;
@@ -141,6 +162,8 @@ struct guest_page {
     bool is_suspect;
     uint64_t stored_at; /* translator->time */
     struct guest_page *next_suspect;
+    struct marks entered; /* offsets that some context may have code for */
+    struct marks jumpy;   /* accesses whose base changes its page all the time */
     struct unit *units;
 };
 
@@ -155,8 +178,9 @@ struct entry_slot {
 
 /* Why host code returned to the dispatcher. */
 enum leave_reason {
-    LEAVE_FIND, /* hart->pc has no code that is known here */
-    LEAVE_POLL, /* look at the outside */
+    LEAVE_FIND,  /* hart->pc has no code that is known here */
+    LEAVE_POLL,  /* look at the outside */
+    LEAVE_JUMPY, /* the access at hart->pc wants another way to find its page */
 };
 
 /* Code that units call or jump to; made once. */
@@ -165,6 +189,7 @@ struct thunks {
     const uint8_t *exit_find;                                  /* hart->pc set */
     const uint8_t *exit_poll;                                  /* hart->pc set */
     const uint8_t *poll_here;                                  /* ecx: offset in the page */
+    const uint8_t *jumpy;                                      /* ecx: info */
     const uint8_t *poll_at;                                    /* rax: pc */
     const uint8_t *jump_miss;                                  /* rax: pc */
     const uint8_t *link;            /* called; followed by struct link_data */
@@ -245,9 +270,14 @@ static inline uint64_t entry_key(gpa_t gpa, unsigned context)
 const uint8_t *cache_find(const struct translator *t, uint64_t key);
 /* All under mutex. */
 bool cache_insert(struct translator *t, uint64_t key, uint32_t code);
+/* NULL: there is none. */
+struct guest_page *cache_find_page(struct translator *t, gpa_t gpa);
 struct guest_page *cache_page(struct translator *t, gpa_t gpa, const uint8_t *ram);
 /* A fence of code by `th`: kills the units whose code has changed. */
 void cache_fence(struct translator *t, struct translated_hart *th);
+/* Drops the units of a context that hold the instruction at `offset`. */
+void cache_drop_units(struct translator *t, struct guest_page *page, unsigned offset,
+                      unsigned context);
 bool cache_has_room(const struct translator *t);
 /* Waits for all harts to leave host code and forgets everything. The caller is
  * not in host code. */

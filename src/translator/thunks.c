@@ -252,6 +252,17 @@ static const uint8_t *make_execute_fetched(struct maker *m, const uint8_t *store
     return start;
 }
 
+static const uint8_t *make_jumpy(struct maker *m, const uint8_t *stored)
+{
+    const uint8_t *start = here(m);
+
+    emit_rm(&m->e, X86_MOV_STORE, 4, RCX, TH_FIELD(info));
+    store_all(m);
+    emit_constant(&m->e, RAX, LEAVE_JUMPY);
+    emit_jmp(&m->e, stored);
+    return start;
+}
+
 static const uint8_t *make_polls(struct maker *m, struct thunks *thunks)
 {
     const uint8_t *start = here(m);
@@ -290,6 +301,7 @@ void thunks_make(struct translator *t)
     thunks->refill = make_refill(&m);
     thunks->execute = make_execute(&m, stored);
     thunks->execute_fetched = make_execute_fetched(&m, stored);
+    thunks->jumpy = make_jumpy(&m, stored);
     thunks->csr = make_csr(&m, false, false);
     thunks->csr_fp = make_csr(&m, true, false);
     thunks->csr_saved = make_csr(&m, false, true);

@@ -142,10 +142,11 @@ static void goto_unpolled(struct translation *tr, int condition, unsigned offset
     add_link(tr, emit_jump(tr, condition, NULL), offset);
 }
 
+/* Where the limit was reached on the way to `offset`. */
 static void emit_poll(struct translation *tr, unsigned offset)
 {
-    emit_rm(&tr->e, X86_CMP, 8, ICOUNT, HART_FIELD(limit));
-    emit_jcc_cold(tr, IF_ABOVE_EQUAL);
+    emit_jmp(&tr->e, tr->e.cold.at);
+    to_cold(tr);
     emit_constant(&tr->e, RCX, offset);
     emit_jmp(&tr->e, tr->t->thunks.poll_here);
     to_hot(tr);
@@ -160,8 +161,9 @@ void emit_goto(struct translation *tr, int condition, unsigned offset)
     uint8_t *over = NULL;
     if (condition >= 0)
         over = emit_jcc_short(&tr->e, condition_not((enum condition)condition));
+    emit_rm(&tr->e, X86_CMP, 8, ICOUNT, HART_FIELD(limit));
+    goto_unpolled(tr, IF_BELOW, offset);
     emit_poll(tr, offset);
-    goto_unpolled(tr, -1, offset);
     if (over)
         emit_patch_short(&tr->e, over);
 }
@@ -364,21 +366,6 @@ static bool decode_at(const struct translation *tr, unsigned offset, struct insn
     return true;
 }
 
-/* Marks of one bit per halfword of the page. */
-struct marks {
-    uint64_t bits[PAGE_SIZE / 2 / 64];
-};
-
-static void mark(struct marks *marks, unsigned offset)
-{
-    marks->bits[offset / 128] |= BIT(offset / 2 % 64);
-}
-
-static bool is_marked(const struct marks *marks, unsigned offset)
-{
-    return (marks->bits[offset / 128] >> (offset / 2 % 64)) & 1;
-}
-
 static int next_mark(const struct marks *marks, unsigned from)
 {
     for (unsigned offset = from; offset < PAGE_SIZE; offset += 2)
@@ -389,6 +376,8 @@ static int next_mark(const struct marks *marks, unsigned from)
 
 static bool has_code(const struct translation *tr, unsigned offset)
 {
+    if (!is_marked(&tr->page->entered, offset))
+        return false;
     return cache_find(tr->t, entry_key(tr->page->gpa + offset, tr->context)) != NULL;
 }
 
@@ -587,9 +576,11 @@ static void publish(struct translation *tr, struct unit *unit)
     t->hot_at += unit->code_size;
     t->cold_at += unit->cold_size;
     for (unsigned i = 0; i < tr->count; i++)
-        if (tr->insns[i].is_entry)
+        if (tr->insns[i].is_entry) {
             cache_insert(t, entry_key(tr->page->gpa + tr->insns[i].offset, tr->context),
                          cache_offset(tr, tr->insns[i].label));
+            mark(&tr->page->entered, tr->insns[i].offset);
+        }
     t->stats.units++;
     t->stats.guest_instructions += tr->count;
     t->stats.host_bytes += unit->code_size + unit->cold_size;

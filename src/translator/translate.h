@@ -24,6 +24,7 @@ struct translated_insn {
     struct insn insn;
     uint8_t way;    /* enum access_way */
     bool in_stores; /* uses the slot for stores */
+    bool is_hashed; /* leaders and members: without a slot */
     /* Leaders: what the group accesses, relative to the base register. */
     int16_t low;
     int16_t high;

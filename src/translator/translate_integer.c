@@ -108,7 +108,9 @@ static void emit_immediate(struct translation *tr, const struct insn *insn)
     else
         copy_x(tr, target, insn->rs1);
     emit_ri(&tr->e, (enum x86_op)row->op, row->width, target, insn->imm);
-    finish(tr, insn, target, row->width);
+    /* A logical shift leaves no sign to extend. */
+    bool is_positive = insn->op == OP_srliw && insn->imm != 0;
+    finish(tr, insn, target, is_positive ? 8 : row->width);
 }
 
 static void emit_lui(struct translation *tr, const struct insn *insn)

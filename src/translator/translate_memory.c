@@ -70,7 +70,8 @@ _Static_assert(sizeof(struct tlb_entry) == 32, "the look-up scales by it");
  * HASHED looks the page up in the first-level TLB. SLOT compares it with the page
  * last accessed through the same base register, which takes two thirds of the
  * instructions, and goes on as HASHED in the cold part when it differs; that is for
- * bases that stay in a page for a while. Several accesses off one unchanged base
+ * bases that stay in a page for a while; an access that turns out to miss its slot
+ * all the time is translated again as HASHED. Several accesses off one unchanged base
  * make a group: its LEADER checks the span of all of them, and for the MEMBERs that
  * follow nothing is left to do. Translations change only where a unit is left, so
  * what the leader found stays right. A group that does not lie in one page that may
@@ -114,13 +115,17 @@ static void mark_members(struct planner *planner)
 {
     struct translation *tr = planner->tr;
     bool in_stores[32] = {0};
+    bool is_hashed[32] = {0};
 
     for (unsigned i = 0; i < tr->count; i++) {
         struct translated_insn *slot = &tr->insns[i];
-        if (slot->way == ACCESS_LEADER)
+        if (slot->way == ACCESS_LEADER) {
             in_stores[slot->insn.rs1] = slot->in_stores;
-        else if (slot->way == ACCESS_MEMBER)
+            is_hashed[slot->insn.rs1] = slot->is_hashed;
+        } else if (slot->way == ACCESS_MEMBER) {
             slot->in_stores = in_stores[slot->insn.rs1];
+            slot->is_hashed = is_hashed[slot->insn.rs1];
+        }
     }
 }
 
@@ -132,7 +137,9 @@ static void plan_access(struct planner *planner, unsigned index)
     int low = slot->insn.imm;
     int high = low + row->size;
 
-    slot->way = planner->jumps_about[slot->insn.rs1] ? ACCESS_HASHED : ACCESS_SLOT;
+    slot->is_hashed =
+        planner->jumps_about[slot->insn.rs1] || is_marked(&planner->tr->page->jumpy, slot->offset);
+    slot->way = slot->is_hashed ? ACCESS_HASHED : ACCESS_SLOT;
     slot->in_stores = row->is_store;
     if (group->leader != NO_INSN && MAX(high, group->high) - MIN(low, group->low) <= MAX_SPAN) {
         slot->way = ACCESS_MEMBER;
@@ -150,7 +157,7 @@ static bool jumps_about(const struct planner *planner, const struct insn *insn)
 {
     uint32_t flags = isa_ops[insn->op].flags;
 
-    if (flags & (IS_LOAD | X_RS2))
+    if (flags & IS_LOAD)
         return true;
     return insn->op == OP_addi && insn->rs1 != insn->rd && planner->jumps_about[insn->rs1];
 }
@@ -269,6 +276,10 @@ static uint8_t *emit_slot_check(struct translation *tr, const struct memory_acce
 
 static void emit_slot_addend(struct translation *tr, const struct memory_access *access)
 {
+    if (access->plan->is_hashed) {
+        emit_rm(&tr->e, X86_MOV, 8, RCX, TH_FIELD(group[access->insn->rs1]));
+        return;
+    }
     emit_rm(&tr->e, X86_MOV, 8, RCX,
             slot_field(tr, access->insn->rs1, access->plan->in_stores,
                        offsetof(struct tlb_slot, addend)));
@@ -283,6 +294,19 @@ static uint8_t *emit_span_check(struct translation *tr, const struct memory_acce
     emit_ri(e, X86_AND_IMM, 8, RCX, -(int32_t)PAGE_SIZE);
     emit_rr(e, X86_CMP, 8, RCX, RDX);
     return emit_jcc(e, IF_NOT_EQUAL, NULL);
+}
+
+/* Of a group whose base jumps about: finds its page as HASHED does and keeps it
+ * where only the members look. */
+static void emit_hashed_leader(struct translation *tr, struct memory_access *access)
+{
+    const struct translated_insn *plan = access->plan;
+    struct emitter *e = &tr->e;
+
+    emit_rm(e, X86_LEA, 8, RAX, at_register(access->base, plan->low));
+    access->miss = emit_hashed(tr, RAX, (unsigned)(plan->high - plan->low), plan->in_stores);
+    emit_rm(e, X86_MOV_STORE, 8, RCX, TH_FIELD(group[access->insn->rs1]));
+    access->place = at_index(RAX, RCX, 0, access->insn->imm - plan->low);
 }
 
 static struct memory_access begin_access(struct translation *tr, const struct insn *insn)
@@ -308,6 +332,10 @@ static struct memory_access begin_access(struct translation *tr, const struct in
         access.miss = emit_slot_check(tr, &access, insn->imm, access.row->size);
         break;
     case ACCESS_LEADER:
+        if (access.plan->is_hashed) {
+            emit_hashed_leader(tr, &access);
+            return access;
+        }
         access.miss = emit_slot_check(tr, &access, access.plan->low, 1);
         access.second_miss = emit_span_check(tr, &access);
         break;
@@ -343,25 +371,79 @@ static void emit_reload_base(struct translation *tr, const struct memory_access 
         copy_x(tr, RAX, access->insn->rs1);
 }
 
+/* Misses of a slot are counted: too many of them in a slice, and we get another way. */
+static void emit_patience(struct translation *tr)
+{
+    struct emitter *e = &tr->e;
+    unsigned site = PATIENCE_SITE(tr->insns[tr->at].offset);
+
+    emit_mi(e, X86_SUB_IMM, 2, TH_FIELD(patience[site]), 1);
+    uint8_t *patient = emit_jcc_short(e, IF_NOT_EQUAL);
+    emit_constant(e, RCX, info_of(tr));
+    emit_jmp(e, tr->t->thunks.jumpy);
+    emit_patch_short(e, patient);
+}
+
+/* Fills the first-level TLB for the leader's own access and starts over, or goes on
+ * apart when that is no use. */
+static void emit_leader_apart(struct translation *tr, const struct memory_access *access,
+                              const uint8_t *again)
+{
+    struct emitter *e = &tr->e;
+
+    if (again) {
+        unsigned base = get_x(tr, access->insn->rs1, RAX);
+        emit_rm(e, X86_LEA, 8, RAX, at_register(base, access->insn->imm));
+        emit_constant(e, RCX, access_info(tr, access->row->size, access->row->is_store));
+        emit_call(e, tr->t->thunks.refill);
+        emit_jcc(e, IF_EQUAL, again);
+    }
+    emit_goto_variant(tr, CONTEXT_UNGROUPED);
+}
+
+/* As emit_hashed_leader once more, after a refill, so that what fails then ends
+ * apart. */
+static void emit_hashed_leader_miss(struct translation *tr, const struct memory_access *access,
+                                    const uint8_t *hot)
+{
+    struct emitter *e = &tr->e;
+    struct memory_access second = *access;
+
+    to_cold(tr);
+    const uint8_t *again = e->out->at;
+    second.base = get_x(tr, access->insn->rs1, RAX);
+    emit_hashed_leader(tr, &second);
+    emit_jmp(e, hot);
+    emit_patch(access->miss, e->out->at);
+    emit_leader_apart(tr, access, again);
+    emit_patch(second.miss, e->out->at);
+    emit_leader_apart(tr, access, NULL);
+    to_hot(tr);
+}
+
 /* Where a leader goes whose group is not in the page of the slot. */
 static void emit_leader_miss(struct translation *tr, const struct memory_access *access,
                              const uint8_t *hot)
 {
     struct emitter *e = &tr->e;
 
+    if (access->plan->is_hashed) {
+        emit_hashed_leader_miss(tr, access, hot);
+        return;
+    }
     to_cold(tr);
     emit_patch(access->miss, e->out->at);
+    emit_patience(tr);
     emit_rm(e, X86_LEA, 8, RAX, at_register(access->base, access->plan->low));
     uint8_t *slow = emit_slot_refill(tr, access, 1);
     emit_reload_base(tr, access);
     uint8_t *crosses = emit_span_check(tr, access);
     emit_slot_addend(tr, access);
     emit_jmp(e, hot);
-    const uint8_t *apart = e->out->at;
-    emit_patch(slow, apart);
-    emit_patch(crosses, apart);
-    emit_patch(access->second_miss, apart);
-    emit_goto_variant(tr, CONTEXT_UNGROUPED);
+    emit_patch(slow, e->out->at);
+    emit_patch(crosses, e->out->at);
+    emit_patch(access->second_miss, e->out->at);
+    emit_leader_apart(tr, access, NULL);
     to_hot(tr);
 }
 
@@ -382,6 +464,7 @@ static bool begin_cold(struct translation *tr, const struct memory_access *acces
     to_cold(tr);
     if (access->plan->way == ACCESS_SLOT) {
         emit_patch(access->miss, e->out->at);
+        emit_patience(tr);
         emit_rm(e, X86_LEA, 8, RAX, at_register(access->base, access->insn->imm));
         slow = emit_slot_refill(tr, access, access->row->size);
         emit_reload_base(tr, access);

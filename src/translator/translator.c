@@ -181,6 +181,31 @@ static enum found find_code(struct translated_hart *th, const uint8_t **code)
     return FOUND;
 }
 
+/* The access that left host code has missed its slot too often: from now on it is
+ * translated without. */
+static void change_way(struct translated_hart *th)
+{
+    struct translator *t = th->translator;
+    struct hart *hart = &th->hart;
+    gpa_t gpa;
+
+    hart->pc = hart->page + (th->info & INFO_OFFSET_MASK);
+    hart->icount += (th->info >> INFO_PENDING_SHIFT) & 0xff;
+    th->patience[PATIENCE_SITE(hart->pc & PAGE_MASK)] = PATIENCE;
+    if (!fetch_translate(hart, hart->pc, &gpa) || gpa == UINT64_MAX)
+        return;
+    cache_leave(t, th);
+    pthread_mutex_lock(&t->mutex);
+    struct guest_page *page = cache_find_page(t, gpa & ~PAGE_MASK);
+    if (page) {
+        mark(&page->jumpy, gpa & PAGE_MASK);
+        cache_drop_units(t, page, gpa & PAGE_MASK, th->context);
+    }
+    context_clear_jumps(th);
+    atomic_store(&th->in_code, 1);
+    pthread_mutex_unlock(&t->mutex);
+}
+
 /* Runs host code until it wants something. */
 static void run_code(struct translated_hart *th)
 {
@@ -198,6 +223,10 @@ static void run_code(struct translated_hart *th)
         runtime_give_rounding(th);
         unsigned reason = th->translator->thunks.enter(&th->hart, code);
         runtime_take_flags(th);
+        if (reason == LEAVE_JUMPY) {
+            change_way(th);
+            continue;
+        }
         if (reason == LEAVE_POLL) {
             th->counters.exits_poll++;
             return;
@@ -225,6 +254,8 @@ enum hart_exit translator_run(struct translator *t, struct hart *hart)
     if (UNLIKELY(atomic_load_explicit(&t->newest_suspect, memory_order_relaxed) > th->dropped))
         cache_drop_stores(t, th);
     th->has_run = true;
+    for (unsigned i = 0; i < PATIENCE_SITES; i++)
+        th->patience[i] = PATIENCE;
     cache_enter(t, th);
     for (unsigned turn = 0; turn < MAX_TURNS; turn++) {
         hart_take_interrupt(hart);
