@@ -102,7 +102,9 @@ def write_ops(path):
     lines = ["enum kind { PLAIN, MEMORY, ATOMIC, BRANCH, JAL, JALR, CSR, ROUNDING };",
              "static const struct op { uint32_t match, mask; enum kind kind; } ops[] = {"]
     text = (TESTS.parent / "src/isa/insns.def").read_text(encoding="utf-8")
+    names = []
     for name, _, form, pattern, _, flags in rows.findall(text):
+        names.append(f"OP_{name}")
         bits = pattern.replace(" ", "")
         match = int(bits.replace(".", "0"), 2)
         mask = int(re.sub("[01]", "1", bits).replace(".", "0"), 2)
@@ -118,7 +120,8 @@ def write_ops(path):
         elif form.endswith("RM") or form == "R4":
             kind = "ROUNDING"
         lines.append(f"    {{0x{match:08x}, 0x{mask:08x}, {kind}}}, /* {name} */")
-    path.write_text("\n".join(lines) + "\n};\n", encoding="ascii")
+    lines += ["};", "enum { " + ", ".join(names) + " }; /* their places */"]
+    path.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
 def run_streams(options, tap):

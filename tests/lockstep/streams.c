@@ -94,6 +94,8 @@ static const struct op *random_op(void)
 
     if (last->kind != MEMORY || below(2))
         last = &ops[below(ARRAY_LEN(ops))];
+    if (below(40) == 0)
+        last = &ops[below(2) ? OP_ecall : OP_sret];
     return last;
 }
 
@@ -271,6 +273,13 @@ static void new_state(void)
     if (below(8))
         state.fcsr = state.fcsr % 32 | below(5) << 5;
     state.pc = base + below(CODE_PAGES * PAGE / 2) * 2;
+    /* Sometimes S-mode takes traps of U-mode, and its own: in random code, too. */
+    csr_write(medeleg, below(2) ? 0 : next_random() & 0xb3ff);
+    csr_write(stvec, SUPERVISOR + below(CODE_PAGES * PAGE / 4) * 4);
+    csr_write(sepc, USER + below(CODE_PAGES * PAGE / 2) * 2);
+    csr_write(sstatus, (below(4) ? MSTATUS_FS : 0) | (below(2) ? MSTATUS_SUM : 0) |
+                           (below(2) ? MSTATUS_MXR : 0) | (below(2) ? BIT(8) : 0) |
+                           (below(2) ? BIT(5) : 0));
 }
 
 static void set_timer(void)
@@ -283,7 +292,6 @@ static void set_timer(void)
 static void enter(void)
 {
     csr_write(satp, 8ul << 60 | (uint64_t)arena.root >> 12);
-    csr_write(medeleg, 0);
     csr_clear(mstatus, MSTATUS_MPP);
     csr_set(mstatus, (uint64_t)mode << 11);
     stream_enter(&state);
