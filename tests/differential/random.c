@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Runs random streams of instructions in our interpreter and under qemu-riscv64,
+ * Runs random streams of instructions in one of our engines and under qemu-riscv64,
  * and compares all registers, flags and the memory they touched.
  *
  *     random --guest STREAM_GUEST [--qemu PATH] [--seed N] [--count STREAMS] [--plant]
+ *            [--jit]    the translator, not the interpreter
  *
  * A stream that differs is made smaller by taking out what the difference does
  * not need, and printed. --plant makes one of our results wrong, to show that it
@@ -11,9 +12,11 @@
 
 #include "base/endian.h"
 #include "isa/insn.h"
+#include "mem/dma.h"
 #include "mem/space.h"
 #include "riscv/code.h"
 #include "riscv/hart.h"
+#include "translator/translator.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,6 +38,7 @@ struct options {
     uint64_t seed;
     uint64_t count;
     bool plant;
+    bool jit;
 };
 
 /* ---- our side ---- */
@@ -42,6 +46,7 @@ struct options {
 struct machine {
     struct space space;
     struct hart *hart;
+    struct translator *translator; /* NULL: the interpreter */
     uint8_t *code;
     uint8_t *data;
     uint8_t *done;
@@ -80,7 +85,7 @@ static void machine_init(struct machine *machine)
     space_add_ram(space, STREAM_DATA, STREAM_DATA_SIZE, machine->data);
     space_add_ram(space, STREAM_DONE, PAGE_SIZE, machine->done);
     store_le32(machine->done, WFI);
-    machine->hart = pages(bits_align_up(sizeof(*machine->hart), PAGE_SIZE));
+    machine->hart = pages(bits_align_up(translator_hart_size(), PAGE_SIZE));
     struct hart_config config = {
         .extensions = extension_set_all(),
         .widest_satp = SATP_SV39,
@@ -91,6 +96,30 @@ static void machine_init(struct machine *machine)
         .code_pages = CODE_PAGES,
     };
     hart_init(machine->hart, &config);
+}
+
+/* Makes the machine's hart run by the translator. */
+static void machine_translate(struct machine *machine)
+{
+    struct translator_options options = {.features = cpu_features_detect()};
+    struct error err = {0};
+
+    if (!translator_is_supported(&options.features)) {
+        printf("1..0 # SKIP this host cannot run the translator\n");
+        exit(SKIPPED);
+    }
+    if (translator_create(&options, &machine->translator, &err) < 0) {
+        printf("# %s\n", err.text);
+        exit(1);
+    }
+    translator_connect(machine->translator, &machine->space);
+    translator_attach(machine->translator, machine->hart);
+}
+
+static enum hart_exit machine_run(struct machine *machine)
+{
+    return machine->translator ? translator_run(machine->translator, machine->hart)
+                               : hart_run(machine->hart);
 }
 
 static void load_state(struct hart *hart, const struct stream *stream)
@@ -120,7 +149,7 @@ static bool run_ours(struct machine *machine, const struct stream *stream, bool 
     uint64_t end = hart->icount + 100000;
     enum hart_exit exit = HART_EXIT_POLL;
     while (exit != HART_EXIT_WFI && hart->traps == 0 && hart->icount < end)
-        exit = step ? hart_step(hart, false) : hart_run(hart);
+        exit = step ? hart_step(hart, false) : machine_run(machine);
     memcpy(result->state.x, hart->x, sizeof(result->state.x));
     memcpy(result->state.f, hart->f, sizeof(result->state.f));
     result->state.x[31] = 0;
@@ -131,7 +160,8 @@ static bool run_ours(struct machine *machine, const struct stream *stream, bool 
 
 static void new_code(struct machine *machine, const uint8_t *code, size_t size)
 {
-    memcpy(machine->code, code, size);
+    if (!dma_write(&machine->space, STREAM_CODE, code, size))
+        abort();
     hart_request(machine->hart, HART_REQUEST_FENCE_I);
     hart_serve_requests(machine->hart);
 }
@@ -368,6 +398,10 @@ static bool parse(int argc, char **argv, struct options *options)
             options->plant = true;
             continue;
         }
+        if (strcmp(word, "--jit") == 0) {
+            options->jit = true;
+            continue;
+        }
         if (!value)
             return false;
         if (strcmp(word, "--guest") == 0)
@@ -393,8 +427,8 @@ int main(int argc, char **argv)
     unsigned left = 0;
 
     if (!parse(argc, argv, &options)) {
-        fprintf(stderr,
-                "usage: random --guest FILE [--qemu PATH] [--seed N] [--count N] [--plant]\n");
+        fprintf(stderr, "usage: random --guest FILE [--qemu PATH] [--seed N] [--count N] [--plant] "
+                        "[--jit]\n");
         return 2;
     }
     if (!options.guest) {
@@ -404,7 +438,14 @@ int main(int argc, char **argv)
     printf("1..1\n# seed %" PRIu64 "\n", options.seed);
     fflush(stdout);
     machine_init(&machine);
+    if (options.jit)
+        machine_translate(&machine);
     bool agree = run_batches(&options, &machine, &left);
+    if (options.jit && translator_stats(machine.translator).units == 0) {
+        printf("# nothing was translated\n");
+        agree = false;
+    }
+    translator_destroy(machine.translator);
     /* A planted fault must be found, and narrowed down to its instruction. */
     bool good = options.plant ? !agree && left == 1 : agree;
     printf("%sok 1 - random streams%s\n", good ? "" : "not ",
