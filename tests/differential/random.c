@@ -312,7 +312,7 @@ static unsigned minimise(const struct options *options, struct machine *machine,
         return 0;
     }
     for (unsigned group = 32; group > 0; group /= 2) {
-        for (unsigned at = 0; at < program->unit_count; at += group) {
+        for (unsigned at = 0; at < MIN(program->unit_count, MAX_UNITS); at += group) {
             uint64_t fewer = keep & ~(bits_mask(group) << at);
             if (fewer != keep && differs(options, machine, program, fewer, &ours, &theirs))
                 keep = fewer;
