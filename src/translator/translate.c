@@ -16,6 +16,11 @@
 
 /* ---- guest registers ---- */
 
+bool rax_holds(const struct translation *tr, unsigned reg)
+{
+    return reg != 0 && tr->rax_guest == reg && tr->rax_at == tr->e.out->at;
+}
+
 unsigned get_x(struct translation *tr, unsigned reg, unsigned scratch)
 {
     unsigned host = pinned_x(reg);
@@ -32,7 +37,10 @@ void copy_x(struct translation *tr, unsigned host, unsigned reg)
 
     if (reg == 0)
         emit_rr(&tr->e, X86_XOR, 4, host, host);
-    else if (pinned == NO_REGISTER)
+    else if (pinned == NO_REGISTER && rax_holds(tr, reg)) {
+        if (host != RAX)
+            emit_rr(&tr->e, X86_MOV, 8, host, RAX);
+    } else if (pinned == NO_REGISTER)
         emit_rm(&tr->e, X86_MOV, 8, host, guest_x(reg));
     else if (pinned != host)
         emit_rr(&tr->e, X86_MOV, 8, host, pinned);
@@ -45,16 +53,37 @@ unsigned target_x(unsigned rd, unsigned scratch)
     return host == NO_REGISTER ? scratch : host;
 }
 
+/* Whether the next instruction takes guest register `rd` from rax and overwrites it,
+ * so that nobody will see what memory has of it. */
+static bool is_overwritten(const struct translation *tr, unsigned rd)
+{
+    unsigned next = tr->at + 1;
+
+    if (!tr->puts_last || next >= tr->count || tr->e.out != &tr->e.hot)
+        return false;
+    const struct translated_insn *slot = &tr->insns[next];
+    return !slot->is_entry &&
+           slot->offset == tr->insns[tr->at].offset + tr->insns[tr->at].insn.length &&
+           tr->pending + 1 <= MAX_PENDING && integer_consumes(&slot->insn, rd);
+}
+
 void put_x(struct translation *tr, unsigned rd, unsigned host)
 {
     unsigned pinned = pinned_x(rd);
 
     if (rd == 0)
         return;
-    if (pinned == NO_REGISTER)
+    if (pinned != NO_REGISTER) {
+        if (pinned != host)
+            emit_rr(&tr->e, X86_MOV, 8, pinned, host);
+        return;
+    }
+    if (host != RAX || !is_overwritten(tr, rd))
         emit_rm(&tr->e, X86_MOV_STORE, 8, host, guest_x(rd));
-    else if (pinned != host)
-        emit_rr(&tr->e, X86_MOV, 8, pinned, host);
+    if (host == RAX && tr->e.out == &tr->e.hot) {
+        tr->rax_guest = rd;
+        tr->rax_at = tr->e.hot.at;
+    }
 }
 
 void with_x(struct translation *tr, enum x86_op op, unsigned width, unsigned host, unsigned reg)
@@ -98,6 +127,7 @@ void emit_cold_fallback(struct translation *tr, const struct insn *insn, const u
     emit_call(&tr->e, tr->t->thunks.execute);
     emit_ri(&tr->e, X86_SUB_IMM, 8, ICOUNT, (int32_t)tr->pending + 1);
     emit_jmp(&tr->e, resume);
+    tr->rax_at = NULL; /* that way leads there with something else */
 }
 
 void emit_jcc_cold(struct translation *tr, enum condition condition)
@@ -441,6 +471,8 @@ static bool translate_one(struct translation *tr, const struct insn *insn)
         return translate_trap(tr, insn);
     if (translate_integer(tr, insn) || translate_memory(tr, insn) || translate_fp(tr, insn) ||
         translate_atomic(tr, insn)) {
+        if (!(flags & (X_RD | IS_LOAD)) || (flags & (F_RS1 | IS_ATOMIC)))
+            tr->rax_at = NULL;
         tr->pending++;
         return true;
     }
@@ -476,11 +508,13 @@ static void translate_insns(struct translation *tr)
         if (slot->is_entry) {
             pay_pending(tr);
             tr->known_boxed = 0;
+            tr->rax_at = NULL;
             slot->label = tr->e.out->at;
         } else if (tr->pending > MAX_PENDING) {
             pay_pending(tr);
         }
         tr->ended = false;
+        tr->puts_last = false;
         if (!translate_one(tr, &slot->insn)) {
             emit_fallback(tr, &slot->insn);
             tr->ended = ends_unit(&slot->insn);
@@ -599,6 +633,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     tr->context = context;
     tr->fp_on = context & CONTEXT_FP_ON;
     tr->has_compressed = extension_set_has(extensions, EXT_C);
+    tr->rax_at = NULL;
     tr->count = tr->pending = tr->fixup_count = tr->link_count = tr->known_boxed = 0;
     emitter_init(&tr->e, t->map.write + t->hot_at, t->hot_end - t->hot_at,
                  t->map.write + t->cold_at, t->cold_end - t->cold_at);

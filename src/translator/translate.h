@@ -62,6 +62,11 @@ struct translation {
     bool ended;       /* control does not reach what follows */
     unsigned fixup_count;
     unsigned link_count;
+    /* rax holds guest register `rax_guest` (of those without a host register) where
+     * hot code ends at `rax_at`: behind anything emitted since, it may not. */
+    unsigned rax_guest;
+    bool puts_last; /* the current instruction ends with put_x, on all ways */
+    const uint8_t *rax_at;
     unsigned known_boxed; /* FP registers that hold a NaN-boxed single, bit each */
     struct translated_insn insns[UNIT_MAX_INSNS];
     struct fixup fixups[UNIT_MAX_LINKS];
@@ -87,6 +92,11 @@ unsigned get_x(struct translation *tr, unsigned reg, unsigned scratch);
 unsigned target_x(unsigned rd, unsigned scratch);
 /* `host` becomes the value of guest register `rd`. */
 void put_x(struct translation *tr, unsigned rd, unsigned host);
+/* Whether rax holds `reg` now. */
+bool rax_holds(const struct translation *tr, unsigned reg);
+/* Whether `insn` is one that takes its operand `reg` from rax, when it is there, and
+ * overwrites it, and can not trap. */
+bool integer_consumes(const struct insn *insn, unsigned reg);
 /* Copies guest register `reg` into `host`. */
 void copy_x(struct translation *tr, unsigned host, unsigned reg);
 /* op host, guest register (which may be in memory). Not for x0. */
@@ -137,10 +147,12 @@ void plan_memory(struct translation *tr);
 /* Emits the look-up of rs1 + imm: afterwards [rax + rcx] (or [*ea + rcx]) is the
  * place in host memory. Returns the patch sites and labels for the slow path. */
 struct lookup {
-    uint8_t *start;        /* to try again */
+    uint8_t *start;        /* to try again: the base register is in its place */
     unsigned ea;           /* host register with the address */
     uint8_t *slow;         /* jump to the slow path */
     uint8_t *slow_aligned; /* second one, for misaligned atomics, or NULL */
 };
+/* In the cold part: tries again when ZF is set. */
+void emit_retry(struct translation *tr, const struct insn *insn, const uint8_t *start);
 struct lookup emit_lookup(struct translation *tr, const struct insn *insn, unsigned size,
                           bool is_store, bool must_align);

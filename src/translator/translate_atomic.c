@@ -30,7 +30,7 @@ static void finish_atomic(struct translation *tr, const struct insn *insn,
         emit_rr(e, X86_MOV, 8, RAX, place->ea);
     emit_constant(e, RCX, info);
     emit_call(e, tr->t->thunks.refill);
-    emit_jcc(e, IF_EQUAL, place->start);
+    emit_retry(tr, insn, place->start);
     emit_patch(place->slow_aligned, e->out->at);
     emit_cold_fallback(tr, insn, resume);
     to_hot(tr);

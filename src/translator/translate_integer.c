@@ -48,7 +48,8 @@ static void emit_binary(struct translation *tr, const struct insn *insn)
     unsigned b = insn->rs2;
     unsigned target = target_x(insn->rd, RAX);
 
-    if (is_commutative(op) && (a == 0 || (pinned_x(b) == target && pinned_x(a) != target))) {
+    if (is_commutative(op) &&
+        (a == 0 || rax_holds(tr, b) || (pinned_x(b) == target && pinned_x(a) != target))) {
         a = insn->rs2;
         b = insn->rs1;
     }
@@ -78,7 +79,8 @@ static void emit_addi(struct translation *tr, const struct insn *insn)
         put_x(tr, insn->rd, target);
         return;
     }
-    if (row->width == 8 && insn->rd == insn->rs1 && pinned_x(insn->rd) == NO_REGISTER) {
+    if (row->width == 8 && insn->rd == insn->rs1 && pinned_x(insn->rd) == NO_REGISTER &&
+        !rax_holds(tr, insn->rs1)) {
         emit_mi(&tr->e, X86_ADD_IMM, 8, guest_x(insn->rd), insn->imm);
         return;
     }
@@ -535,6 +537,21 @@ static bool has_feature(const struct cpu_features *features, unsigned needed)
     return false;
 }
 
+bool integer_consumes(const struct insn *insn, unsigned reg)
+{
+    const struct integer_row *row = &rows[insn->op];
+
+    if (insn->rd != reg)
+        return false;
+    if (row->emit == emit_addi || row->emit == emit_immediate)
+        return insn->rs1 == reg;
+    if (row->emit != emit_binary)
+        return false;
+    if (insn->rs1 == reg)
+        return insn->rs2 != reg && insn->rs2 != 0;
+    return insn->rs2 == reg && insn->rs1 != 0 && is_commutative(row->op);
+}
+
 bool translate_integer(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
@@ -543,6 +560,7 @@ bool translate_integer(struct translation *tr, const struct insn *insn)
         return insn->op != OP_pause; /* prefetches: nothing to do */
     if (!row->emit || !has_feature(tr->features, row->feature))
         return false;
+    tr->puts_last = true;
     if (insn->rd != 0) /* nothing but rd changes */
         row->emit(tr, insn);
     return true;

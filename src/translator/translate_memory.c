@@ -228,13 +228,27 @@ static uint8_t *emit_hashed(struct translation *tr, unsigned ea, unsigned size, 
     return slow;
 }
 
+void emit_retry(struct translation *tr, const struct insn *insn, const uint8_t *start)
+{
+    struct emitter *e = &tr->e;
+
+    if (pinned_x(insn->rs1) != NO_REGISTER) {
+        emit_jcc(e, IF_EQUAL, start);
+        return;
+    }
+    uint8_t *done = emit_jcc_short(e, IF_NOT_EQUAL);
+    copy_x(tr, RAX, insn->rs1);
+    emit_jmp(e, start);
+    emit_patch_short(e, done);
+}
+
 struct lookup emit_lookup(struct translation *tr, const struct insn *insn, unsigned size,
                           bool is_store, bool must_align)
 {
     struct emitter *e = &tr->e;
+    unsigned base = get_x(tr, insn->rs1, RAX);
     struct lookup place = {.start = e->out->at, .ea = RAX};
 
-    unsigned base = get_x(tr, insn->rs1, RAX);
     if (insn->imm)
         emit_rm(e, X86_LEA, 8, RAX, at_register(base, insn->imm));
     else
@@ -315,19 +329,21 @@ static struct memory_access begin_access(struct translation *tr, const struct in
         .insn = insn,
         .row = &rows[insn->op],
         .plan = &tr->insns[tr->at],
-        .start = tr->e.out->at,
     };
 
-    access.base = get_x(tr, insn->rs1, RAX);
-    access.place = at_index(access.base, RCX, 0, insn->imm);
-    switch ((enum access_way)access.plan->way) {
-    case ACCESS_HASHED: {
+    if (access.plan->way == ACCESS_HASHED) {
         struct lookup place = emit_lookup(tr, insn, access.row->size, access.row->is_store, false);
+        access.start = place.start;
         access.miss = place.slow;
         access.base = place.ea;
         access.place = at_index(place.ea, RCX, 0, 0);
         return access;
     }
+    access.base = get_x(tr, insn->rs1, RAX);
+    access.start = tr->e.out->at;
+    access.place = at_index(access.base, RCX, 0, insn->imm);
+    switch ((enum access_way)access.plan->way) {
+    case ACCESS_HASHED:
     case ACCESS_SLOT:
         access.miss = emit_slot_check(tr, &access, insn->imm, access.row->size);
         break;
@@ -492,11 +508,12 @@ static void emit_load(struct translation *tr, const struct insn *insn)
     const uint8_t *hot = e->out->at;
     emit_rm(e, (enum x86_op)row->op, row->width, target, access.place);
     const uint8_t *have_value = e->out->at;
+    tr->puts_last = true;
     put_x(tr, insn->rd, target);
     if (!begin_cold(tr, &access, hot, info))
         return;
     emit_call(e, tr->t->thunks.load);
-    emit_jcc(e, IF_EQUAL, access.start);
+    emit_retry(tr, insn, access.start);
     if (target != RAX)
         emit_rr(e, X86_MOV, 8, target, RAX);
     emit_jmp(e, have_value);
@@ -517,7 +534,7 @@ static void emit_store(struct translation *tr, const struct insn *insn)
         return;
     copy_x(tr, RDX, insn->rs2);
     emit_call(e, tr->t->thunks.store);
-    emit_jcc(e, IF_EQUAL, access.start);
+    emit_retry(tr, insn, access.start);
     emit_jmp(e, done);
     to_hot(tr);
 }
@@ -546,7 +563,7 @@ static void emit_fp_load(struct translation *tr, const struct insn *insn)
     uint32_t info = access_info(tr, row->size, false) | (is_single ? INFO_BOX : 0);
     if (begin_cold(tr, &access, hot, info)) {
         emit_call(e, tr->t->thunks.load);
-        emit_jcc(e, IF_EQUAL, access.start);
+        emit_retry(tr, insn, access.start);
         emit_rr(e, X86_VMOVQ_FROM_R, 8, xmm, RAX);
         emit_jmp(e, have_value);
         to_hot(tr);
@@ -579,7 +596,7 @@ static void emit_fp_store(struct translation *tr, const struct insn *insn)
     else
         emit_rm(e, X86_MOV, 8, RDX, guest_f(insn->rs2));
     emit_call(e, tr->t->thunks.store);
-    emit_jcc(e, IF_EQUAL, access.start);
+    emit_retry(tr, insn, access.start);
     emit_jmp(e, done);
     to_hot(tr);
 }
