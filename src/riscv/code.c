@@ -32,8 +32,10 @@ static void clear_slots(struct code_page *page)
 
 void code_cache_flush(struct hart *hart)
 {
-    for (size_t i = 0; i < hart->code->sets * CODE_WAYS; i++)
+    /* What was never used is not touched: under the translator that is all of it. */
+    for (size_t i = 0; hart->code->is_used && i < hart->code->sets * CODE_WAYS; i++)
         hart->code->pages[i].ram = NULL;
+    hart->code->is_used = false;
     tlb_flush_fetch(hart);
 }
 
@@ -58,6 +60,7 @@ static struct code_page *replace(struct hart *hart, struct code_page *set, gpa_t
         page = &set[hart->code->next_victim++ % CODE_WAYS];
         forget(hart, page);
     }
+    hart->code->is_used = true;
     page->gpa = gpa;
     page->ram = ram;
     page->generation = hart->code_generation;

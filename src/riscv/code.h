@@ -56,6 +56,7 @@ struct code_page {
 struct code_cache {
     size_t sets;
     uint32_t next_victim;
+    bool is_used; /* some page holds something */
     /* An instruction that is run by itself: across two pages, at a breakpoint,
      * single-stepped. The op after it comes back to us. */
     struct code_op single[3];
@@ -65,6 +66,7 @@ struct code_cache {
 
 /* Bytes for `pages` pages (a multiple of CODE_WAYS). */
 size_t code_cache_size(size_t pages);
+/* In zeroed memory, of which this touches the start only. */
 void code_cache_init(struct code_cache *cache, size_t pages);
 /* Forgets everything; for a change of breakpoints or of memory behind our back. */
 void code_cache_flush(struct hart *hart);
