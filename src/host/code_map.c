@@ -100,12 +100,26 @@ void code_map_free(struct code_map *map)
     *map = (struct code_map){0};
 }
 
-void code_map_discard(struct code_map *map, size_t offset, size_t size)
+static void check_range(const struct code_map *map, size_t offset, size_t size)
 {
     ASSERT(((offset | size) & (page_size() - 1)) == 0);
     ASSERT(offset <= map->size && size <= map->size - offset);
+}
+
+void code_map_discard(struct code_map *map, size_t offset, size_t size)
+{
+    check_range(map, offset, size);
     /* Punches a hole into the file. Where that fails the memory stays, but not what
      * was in it. */
     if (size != 0 && madvise(map->write + offset, size, MADV_REMOVE) < 0)
         memset(map->write + offset, 0, size);
+}
+
+void code_map_forget_writes(struct code_map *map, size_t offset, size_t size)
+{
+    check_range(map, offset, size);
+    /* Of a shared mapping, this drops what is mapped and not what is in the file. Where
+     * it fails, nothing is lost but memory. */
+    if (size != 0)
+        madvise(map->write + offset, size, MADV_DONTNEED);
 }

@@ -29,3 +29,9 @@ void code_map_free(struct code_map *map);
  * the page and inside the map. The bytes read as zero then, and the range can be
  * written again. No thread may be executing in it, or get there. Any thread. */
 void code_map_discard(struct code_map *map, size_t offset, size_t size);
+
+/* Takes [offset, offset + size) of `write` out of this process; both are as above. The
+ * bytes stay, and the next access to them maps them again: pages that are executed, but
+ * written to no more, count once in the resident memory and not twice. Any thread, also
+ * while others execute and write there. */
+void code_map_forget_writes(struct code_map *map, size_t offset, size_t size);

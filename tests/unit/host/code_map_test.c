@@ -248,6 +248,30 @@ TEST(code_map, discarded_memory_goes_back_and_can_be_written_again)
     code_map_free(&map);
 }
 
+TEST(code_map, forgotten_writes_count_no_more_and_keep_their_bytes)
+{
+    size_t size = 8 * MIB;
+    struct code_map map = created(size);
+    long before = shared_kib();
+
+    for (size_t i = 0; i < size; i++)
+        map.write[i] = (uint8_t)(i * 7 + (i >> 12));
+    long full = shared_kib();
+    CHECK(full >= before + (long)(size / KIB));
+    code_map_forget_writes(&map, PAGE_SIZE, size - 2 * PAGE_SIZE);
+    CHECK(shared_kib() <= full - (long)((size - 2 * PAGE_SIZE) / KIB) + 64);
+    for (size_t i = 0; i < size; i++)
+        CHECK_EQ(map.exec[i], (uint8_t)(i * 7 + (i >> 12)));
+    /* Patched later, on a page that was forgotten: the rest of it stays. */
+    map.write[size / 2 + 1] = 0xc3;
+    CHECK_EQ(map.exec[size / 2 + 1], 0xc3);
+    CHECK_EQ(map.write[size / 2], (uint8_t)(size / 2 * 7 + (size / 2 >> 12)));
+    code_map_forget_writes(&map, 0, 0);
+    code_map_forget_writes(&map, 0, size);
+    CHECK_EQ(map.exec[size / 2 + 1], 0xc3);
+    code_map_free(&map);
+}
+
 TEST(code_map, takes_memory_only_where_it_is_touched)
 {
     long before = shared_kib();
@@ -284,6 +308,7 @@ TEST_MAIN(TESTS(code_map, what_is_written_runs),
           TESTS(code_map, does_not_exist_in_a_forked_child), TESTS(code_map, keeps_no_descriptor),
           TESTS(code_map, the_file_cannot_be_resized_under_the_mappings),
           TESTS(code_map, discarded_memory_goes_back_and_can_be_written_again),
+          TESTS(code_map, forgotten_writes_count_no_more_and_keep_their_bytes),
           TESTS(code_map, takes_memory_only_where_it_is_touched),
           TESTS(code_map, too_much_is_an_error_with_a_reason),
           TESTS(code_map, freeing_twice_or_nothing_is_harmless))
