@@ -18,6 +18,7 @@
 #define THUNK_BYTES         8192
 /* Room one unit may need in either part. */
 #define UNIT_ROOM           (64u << 10)
+#define SETTLE_STEP         (1u << 20)
 
 int cache_create(struct translator *t, struct error *err)
 {
@@ -292,6 +293,19 @@ bool cache_has_room(const struct translator *t)
            t->entry_count <= ENTRY_SLOTS / 2;
 }
 
+void cache_settle(struct translator *t)
+{
+    size_t used = t->hot_at + (t->cold_at - t->hot_end);
+    size_t cold_start = bits_align_up(t->hot_end, PAGE_SIZE);
+
+    if (used - t->settled < SETTLE_STEP)
+        return;
+    t->settled = used;
+    code_map_forget_writes(&t->map, 0, t->hot_at & ~PAGE_MASK);
+    if (t->cold_at > cold_start)
+        code_map_forget_writes(&t->map, cold_start, (t->cold_at & ~PAGE_MASK) - cold_start);
+}
+
 static void free_pages(struct translator *t)
 {
     for (unsigned i = 0; i < PAGE_BUCKETS; i++) {
@@ -326,6 +340,7 @@ void cache_flush(struct translator *t)
     t->entry_count = 0;
     t->hot_at = t->hot_start;
     t->cold_at = t->hot_end;
+    t->settled = 0;
     t->stats.flushes++;
     atomic_fetch_add(&t->flush_epoch, 1);
     atomic_store(&t->flush_wanted, 0);

@@ -216,6 +216,7 @@ struct translator {
     size_t hot_end;
     size_t cold_at;
     size_t cold_end;
+    size_t settled; /* bytes in use when cache_settle last did something */
     struct thunks thunks;
 
     pthread_mutex_t mutex;
@@ -279,6 +280,8 @@ void cache_fence(struct translator *t, struct translated_hart *th);
 void cache_drop_units(struct translator *t, struct guest_page *page, unsigned offset,
                       unsigned context);
 bool cache_has_room(const struct translator *t);
+/* After a unit was made: lets go of the writable view of code that is no longer new. */
+void cache_settle(struct translator *t);
 /* Waits for all harts to leave host code and forgets everything. The caller is
  * not in host code. */
 void cache_flush(struct translator *t);

@@ -125,6 +125,7 @@ static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned 
         }
         if (page)
             code = translate_unit(t, page, gpa & PAGE_MASK, context, &th->hart.config.extensions);
+        cache_settle(t);
     }
     atomic_store(&th->in_code, 1);
     context_sync(th);
