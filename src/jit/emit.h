@@ -200,5 +200,8 @@ uint8_t *emit_jcc_short(struct emitter *e, enum condition condition);
 uint8_t *emit_jmp_short(struct emitter *e);
 void emit_patch_short(const struct emitter *e, uint8_t *site); /* to here */
 
+/* Fills up with long no-ops to a multiple of `alignment`, 16 or 32. */
+void emit_align(struct emitter *e, unsigned alignment);
+
 /* Raw bytes, for data between instructions. */
 void emit_u32(struct emitter *e, uint32_t value);

@@ -11,6 +11,8 @@
 #include "translator/listing.h"
 
 #define DEFAULT_UNIT_LIMIT 96
+/* Of the first instruction of a loop: what the host fetches at a time. */
+#define LOOP_ALIGNMENT     16
 /* A unit whose accesses are each checked by themselves is left again soon. */
 #define UNGROUPED_LIMIT    24
 
@@ -415,7 +417,8 @@ static bool has_code(const struct translation *tr, unsigned offset)
  * where an earlier branch leads, or where a call returns to. */
 static void collect(struct translation *tr, unsigned offset)
 {
-    struct marks targets = {0};
+    struct marks targets = {0}; /* of jumps forwards, and backwards */
+    struct marks loops = {0};
     unsigned limit = tr->t->options.unit_limit;
     bool after_jump = false;
 
@@ -434,7 +437,7 @@ static void collect(struct translation *tr, unsigned offset)
         int64_t target = (int64_t)offset + insn->imm;
         if ((isa_ops[insn->op].flags & (IS_BRANCH | IS_JUMP)) && insn->op != OP_jalr &&
             is_near(target))
-            mark(&targets, (unsigned)target);
+            mark(target > (int64_t)offset ? &targets : &loops, (unsigned)target);
         offset += insn->length;
         after_jump = false;
         if (!ends_unit(insn))
@@ -447,8 +450,11 @@ static void collect(struct translation *tr, unsigned offset)
             break;
         offset = (unsigned)next;
     }
-    for (unsigned i = 0; i < tr->count; i++)
-        tr->insns[i].is_entry |= i == 0 || is_marked(&targets, tr->insns[i].offset);
+    for (unsigned i = 0; i < tr->count; i++) {
+        struct translated_insn *slot = &tr->insns[i];
+        slot->is_loop = is_marked(&loops, slot->offset);
+        slot->is_entry |= i == 0 || slot->is_loop || is_marked(&targets, slot->offset);
+    }
 }
 
 /* ---- translation ---- */
@@ -509,6 +515,8 @@ static void translate_insns(struct translation *tr)
             pay_pending(tr);
             tr->known_boxed = 0;
             tr->rax_at = NULL;
+            if (slot->is_loop)
+                emit_align(&tr->e, LOOP_ALIGNMENT);
             slot->label = tr->e.out->at;
         } else if (tr->pending > MAX_PENDING) {
             pay_pending(tr);

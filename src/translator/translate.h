@@ -29,6 +29,7 @@ struct translated_insn {
     int16_t low;
     int16_t high;
     uint16_t offset; /* in the page */
+    bool is_loop;    /* jumped to from behind */
     bool is_entry;   /* jumped to: nothing is known before it */
     uint8_t *label;  /* once translated */
     uint8_t *code;   /* for listings: where its host code begins, */

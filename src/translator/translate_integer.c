@@ -188,6 +188,14 @@ static void emit_mulh(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
 
+    if (row->op == X86_MUL && tr->features->bmi2) {
+        unsigned target = target_x(insn->rd, RAX);
+        copy_x(tr, RDX, insn->rs1);
+        unsigned b = get_x(tr, insn->rs2, RCX);
+        emit_rrr(&tr->e, X86_MULX, 8, target, RCX, b);
+        put_x(tr, insn->rd, target);
+        return;
+    }
     copy_x(tr, RAX, insn->rs1);
     copy_x(tr, RCX, insn->rs2);
     emit_r(&tr->e, (enum x86_op)row->op, 8, RCX);

@@ -442,6 +442,28 @@ void emit_patch_short(const struct emitter *e, uint8_t *site)
     *site = (uint8_t)distance;
 }
 
+void emit_align(struct emitter *e, unsigned alignment)
+{
+    static const uint8_t nops[][8] = {
+        {0x90},
+        {0x66, 0x90},
+        {0x0f, 0x1f, 0x00},
+        {0x0f, 0x1f, 0x40, 0x00},
+        {0x0f, 0x1f, 0x44, 0x00, 0x00},
+        {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00},
+        {0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00},
+        {0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
+    };
+
+    for (;;) {
+        size_t missing = -(uintptr_t)e->out->at % alignment;
+        if (missing == 0)
+            return;
+        size_t length = MIN(missing, sizeof(nops[0]));
+        put_bytes(e, nops[length - 1], length);
+    }
+}
+
 void emit_u32(struct emitter *e, uint32_t value)
 {
     e->out->at = put32(begin(e), value);
