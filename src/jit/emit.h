@@ -191,7 +191,12 @@ uint8_t *emit_jmp(struct emitter *e, const uint8_t *target);
 uint8_t *emit_jcc(struct emitter *e, enum condition condition, const uint8_t *target);
 uint8_t *emit_call(struct emitter *e, const uint8_t *target);
 /* Makes the displacement at `site` lead to `target`: one atomic store. */
-void emit_patch(uint8_t *site, const uint8_t *target);
+static inline void emit_patch(uint8_t *site, const uint8_t *target)
+{
+    int32_t displacement = (int32_t)(target - (site + 4));
+
+    __atomic_store_n((int32_t *)(void *)site, displacement, __ATOMIC_RELEASE);
+}
 /* Where the displacement at `site` leads. */
 uint8_t *emit_target_of(uint8_t *site);
 

@@ -17,7 +17,7 @@
 #define HOT_SHARE(size)     ((size) / 16 * 9)
 #define THUNK_BYTES         8192
 /* Room one unit may need in either part. */
-#define UNIT_ROOM           (64u << 10)
+#define UNIT_ROOM           (UINT64_C(64) << 10)
 #define SETTLE_STEP         (1u << 20)
 
 int cache_create(struct translator *t, struct error *err)
@@ -27,7 +27,7 @@ int cache_create(struct translator *t, struct error *err)
 
     if (result < 0)
         return result;
-    t->entries = map_lazy(ENTRY_SLOTS * sizeof(*t->entries), "code entries", err);
+    t->entries = map_lazy((size_t)ENTRY_SLOTS * sizeof(*t->entries), "code entries", err);
     if (!t->entries)
         return -ENOMEM;
     t->hot_start = THUNK_BYTES;
@@ -38,17 +38,11 @@ int cache_create(struct translator *t, struct error *err)
     return 0;
 }
 
-static uint32_t slot_of(uint64_t key)
-{
-    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - 18));
-}
-_Static_assert(ENTRY_SLOTS == 1u << 18, "slot_of");
-
 /* Keys are never removed while harts run, so that a search ends at the first free
  * slot whoever writes meanwhile. */
 bool cache_insert(struct translator *t, uint64_t key, uint32_t code)
 {
-    uint32_t at = slot_of(key);
+    uint32_t at = entry_hash(key);
 
     if (t->entry_count > ENTRY_SLOTS / 4 * 3)
         return false;
@@ -68,7 +62,7 @@ bool cache_insert(struct translator *t, uint64_t key, uint32_t code)
 
 static void remove_entry(struct translator *t, uint64_t key, const struct unit *unit)
 {
-    for (uint32_t at = slot_of(key);; at = (at + 1) % ENTRY_SLOTS) {
+    for (uint32_t at = entry_hash(key);; at = (at + 1) % ENTRY_SLOTS) {
         struct entry_slot *slot = &t->entries[at];
         uint64_t found = atomic_load_explicit(&slot->key, memory_order_relaxed);
         if (found == 0)
@@ -335,7 +329,7 @@ void cache_flush(struct translator *t)
     t->suspects = NULL;
     t->stored_count = 0;
     t->stored_overflow = false;
-    map_clear(t->entries, ENTRY_SLOTS * sizeof(*t->entries));
+    map_clear(t->entries, (size_t)ENTRY_SLOTS * sizeof(*t->entries));
     listing_clear(t);
     t->entry_count = 0;
     t->hot_at = t->hot_start;
@@ -369,6 +363,6 @@ void cache_destroy(struct translator *t)
 {
     free_pages(t);
     if (t->entries)
-        map_free(t->entries, ENTRY_SLOTS * sizeof(*t->entries));
+        map_free(t->entries, (size_t)ENTRY_SLOTS * sizeof(*t->entries));
     code_map_free(&t->map);
 }

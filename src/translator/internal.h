@@ -172,7 +172,8 @@ struct entry_slot {
     _Atomic uint32_t code; /* in the cache; 0: none any more */
 };
 
-#define ENTRY_SLOTS  (1u << 18)
+#define ENTRY_BITS   18
+#define ENTRY_SLOTS  (1u << ENTRY_BITS)
 #define PAGE_BUCKETS 4096
 #define MAX_STORED   512
 
@@ -266,6 +267,11 @@ static inline uint64_t entry_key(gpa_t gpa, unsigned context)
 {
     /* Bit 0 of an instruction's address is zero: it tells a key from a free slot. */
     return gpa | 1 | (uint64_t)context << 56;
+}
+/* Where the search for a key begins: multiplied by 2^64 over the golden ratio. */
+static inline uint32_t entry_hash(uint64_t key)
+{
+    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - ENTRY_BITS));
 }
 /* Host code for a key, NULL when there is none. Light, no lock. */
 const uint8_t *cache_find(const struct translator *t, uint64_t key);

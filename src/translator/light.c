@@ -90,7 +90,7 @@ void runtime_page_stored(void *owner, gpa_t page)
 
 const uint8_t *cache_find(const struct translator *t, uint64_t key)
 {
-    uint32_t at = (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - 18));
+    uint32_t at = entry_hash(key);
 
     for (;; at = (at + 1) % ENTRY_SLOTS) {
         const struct entry_slot *slot = &t->entries[at];

@@ -153,6 +153,7 @@ static uint8_t *emit_jump(struct translation *tr, int condition, const uint8_t *
                          : emit_jcc(&tr->e, (enum condition)condition, target);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): patched through it later */
 static void add_link(struct translation *tr, uint8_t *site, uint32_t offset)
 {
     tr->pending_links[tr->link_count++] = (struct pending_link){site, offset};

@@ -410,13 +410,6 @@ uint8_t *emit_jcc(struct emitter *e, enum condition condition, const uint8_t *ta
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the store goes through a cast */
-void emit_patch(uint8_t *site, const uint8_t *target)
-{
-    int32_t displacement = (int32_t)(target - (site + 4));
-
-    __atomic_store_n((int32_t *)(void *)site, displacement, __ATOMIC_RELEASE);
-}
-
 uint8_t *emit_target_of(uint8_t *site)
 {
     return site + 4 + (int32_t)load_le32(site);
