@@ -191,6 +191,7 @@ uint8_t *emit_jmp(struct emitter *e, const uint8_t *target);
 uint8_t *emit_jcc(struct emitter *e, enum condition condition, const uint8_t *target);
 uint8_t *emit_call(struct emitter *e, const uint8_t *target);
 /* Makes the displacement at `site` lead to `target`: one atomic store. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through it */
 static inline void emit_patch(uint8_t *site, const uint8_t *target)
 {
     int32_t displacement = (int32_t)(target - (site + 4));

@@ -44,7 +44,7 @@ bool cache_insert(struct translator *t, uint64_t key, uint32_t code)
 {
     uint32_t at = entry_hash(key);
 
-    if (t->entry_count > ENTRY_SLOTS / 4 * 3)
+    if (t->entry_count > ENTRY_SLOTS - ENTRY_SLOTS / 4)
         return false;
     for (;; at = (at + 1) % ENTRY_SLOTS) {
         struct entry_slot *slot = &t->entries[at];
