@@ -59,12 +59,13 @@ cd
 exec cttyhack sh -l
 """
 
-# stty waits until the console has taken all output, which poweroff does not.
+# stty waits until the console has taken all output, which poweroff does not. The end
+# of a session hangs its terminal up, which drops output: so it waits there, too.
 CONSOLE_COMMAND = """#!/bin/sh
 echo "doppel: guest is ready"
 export HOME=/root
 cd
-setsid cttyhack sh -l /etc/command
+setsid cttyhack sh -c 'sh -l /etc/command; status=$?; stty sane; exit $status'
 echo "doppel: exit $?"
 stty sane
 sync
