@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Whole files. */
+ * Whole files, and files that are kept open to be read again. */
 #include "host/file.h"
 
 #include <errno.h>
@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_all(int fd, uint8_t *to, size_t size)
+static int read_all(int fd, uint64_t at, uint8_t *to, size_t size)
 {
     for (size_t done = 0; done < size;) {
-        ssize_t got = read(fd, to + done, size - done);
+        ssize_t got = pread(fd, to + done, size - done, (off_t)(at + done));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -25,12 +25,13 @@ static int read_all(int fd, uint8_t *to, size_t size)
     return 0;
 }
 
-static int read_open(int fd, const char *path, const char *what, uint64_t most,
-                     struct file_bytes *out, struct error *err)
+static int check_open(struct open_file *file, uint64_t most, struct error *err)
 {
+    const char *what = file->what;
+    const char *path = file->path;
     struct stat st;
 
-    if (fstat(fd, &st) < 0)
+    if (fstat(file->fd, &st) < 0)
         return error_set(err, -errno, "cannot read %s '%s': %s", what, path, strerror(errno));
     if (S_ISDIR(st.st_mode))
         return error_set(err, -EISDIR, "cannot read %s '%s': it is a directory", what, path);
@@ -41,28 +42,85 @@ static int read_open(int fd, const char *path, const char *what, uint64_t most,
     if ((uint64_t)st.st_size > most)
         return error_set(err, -EFBIG, "%s '%s' is too large: %lld bytes, at most %llu fit", what,
                          path, (long long)st.st_size, (unsigned long long)most);
-    uint8_t *bytes = malloc((size_t)st.st_size);
+    file->size = (size_t)st.st_size;
+    file->modified = st.st_mtim;
+    return 0;
+}
+
+int file_open(const char *path, const char *what, uint64_t most, struct open_file *out,
+              struct error *err)
+{
+    struct open_file file = {.path = path, .what = what};
+
+    /* Non-blocking, so that a FIFO does not make us wait before it is refused. */
+    file.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file.fd < 0)
+        return error_set(err, -errno, "cannot open %s '%s': %s", what, path, strerror(errno));
+    int result = check_open(&file, most, err);
+    if (result < 0) {
+        file_close(&file);
+        return result;
+    }
+    *out = file;
+    return 0;
+}
+
+void file_close(struct open_file *file)
+{
+    if (file->path)
+        close(file->fd);
+    *file = (struct open_file){0};
+}
+
+int file_read_open(const struct open_file *file, struct file_bytes *out, struct error *err)
+{
+    uint8_t *bytes = malloc(MAX(file->size, 1));
+
     if (!bytes)
-        return error_set(err, -ENOMEM, "cannot read %s '%s': out of memory", what, path);
-    int result = read_all(fd, bytes, (size_t)st.st_size);
+        return error_set(err, -ENOMEM, "cannot read %s '%s': out of memory", file->what,
+                         file->path);
+    int result = read_all(file->fd, 0, bytes, file->size);
     if (result < 0) {
         free(bytes);
-        return error_set(err, result, "cannot read %s '%s': %s", what, path, strerror(-result));
+        return error_set(err, result, "cannot read %s '%s': %s", file->what, file->path,
+                         strerror(-result));
     }
-    *out = (struct file_bytes){bytes, (size_t)st.st_size};
+    *out = (struct file_bytes){bytes, file->size};
     return 0;
+}
+
+static int read_again(void *owner, uint64_t at, void *to, size_t size, struct error *err)
+{
+    const struct open_file *file = owner;
+    struct stat st;
+    int result = fstat(file->fd, &st) < 0 ? -errno : 0;
+
+    if (result == 0 &&
+        ((size_t)st.st_size != file->size || st.st_mtim.tv_sec != file->modified.tv_sec ||
+         st.st_mtim.tv_nsec != file->modified.tv_nsec))
+        return error_set(err, -ESTALE, "cannot read %s '%s' again: it has changed since the start",
+                         file->what, file->path);
+    if (result == 0)
+        result = read_all(file->fd, at, to, size);
+    return result < 0 ? error_set(err, result, "cannot read %s '%s' again: %s", file->what,
+                                  file->path, strerror(-result))
+                      : 0;
+}
+
+struct file_port file_port(struct open_file *file)
+{
+    return (struct file_port){read_again, file};
 }
 
 int file_read(const char *path, const char *what, uint64_t most, struct file_bytes *out,
               struct error *err)
 {
-    /* Non-blocking, so that a FIFO does not make us wait before it is refused. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct open_file file = {0};
+    int result = file_open(path, what, most, &file, err);
 
-    if (fd < 0)
-        return error_set(err, -errno, "cannot open %s '%s': %s", what, path, strerror(errno));
-    int result = read_open(fd, path, what, most, out, err);
-    close(fd);
+    if (result == 0)
+        result = file_read_open(&file, out, err);
+    file_close(&file);
     return result;
 }
 

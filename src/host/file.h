@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Whole files. */
+ * Whole files, and files that are kept open to be read again. */
 #pragma once
 
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "port/file.h"
+
+#include <time.h>
 
 /* A file's content, or a part of memory that someone gave. */
 struct file_bytes {
@@ -17,6 +20,29 @@ struct file_bytes {
 MUST_CHECK int file_read(const char *path, const char *what, uint64_t most, struct file_bytes *out,
                          struct error *err);
 void file_bytes_free(struct file_bytes *file);
+
+/* A regular file that stays open, so that it can be read also when it was deleted. A
+ * zeroed one is closed. */
+struct open_file {
+    const char *path; /* borrowed; NULL: it is closed */
+    const char *what; /* borrowed */
+    int fd;
+    size_t size;              /* bytes, when it was opened; not 0 */
+    struct timespec modified; /* likewise */
+};
+
+/* Opens the regular file at `path` of at most `most` bytes. On success the caller owns
+ * *out (file_close), and `path` and `what`, for messages, must live as long. */
+MUST_CHECK int file_open(const char *path, const char *what, uint64_t most, struct open_file *out,
+                         struct error *err);
+/* Accepts a closed one. */
+void file_close(struct open_file *file);
+/* All of it; as file_read. */
+MUST_CHECK int file_read_open(const struct open_file *file, struct file_bytes *out,
+                              struct error *err);
+/* Reads parts of it for whom the port is given to, and fails once the file's size or time
+ * of change differ from those at its opening. The file must stay open and where it is. */
+struct file_port file_port(struct open_file *file);
 
 /* Replaces `path` by `size` bytes atomically: written beside it, then renamed. A
  * device, FIFO or terminal is written to instead. */
