@@ -6,10 +6,13 @@
  *     0x80200000  kernel Image (RAM + its text_offset)
  *     ...         initrd, then the device tree, at the top of the first 1 GiB
  *
- * Files are hostile; each way to be wrong has one line. */
+ * Files are hostile; each way to be wrong has one line. What was loaded is read again
+ * for each reset rather than kept: a kernel with its initrd is as large as all else
+ * that an idle machine has of its own. */
 #include "base/endian.h"
 #include "format/elf.h"
 #include "format/image.h"
+#include "host/map.h"
 #include "machine/inflate.h"
 #include "machine/machine_internal.h"
 
@@ -59,8 +62,8 @@ struct placement {
     uint64_t memory_size; /* what is beyond `size` is zero; 0: nothing */
 };
 
-/* Copies the bytes; the pieces of one boot never overlap. */
-static int add_piece(struct machine *machine, const struct machine_file *file,
+/* The pieces of one boot never overlap. */
+static int add_piece(struct machine *machine, const struct boot_file *file,
                      const struct placement *place, struct error *err)
 {
     struct boot_image *boot = &machine->boot;
@@ -77,11 +80,17 @@ static int add_piece(struct machine *machine, const struct machine_file *file,
     }
     if (boot->piece_count == BOOT_MAX_PIECES)
         return error_set(err, -E2BIG, "'%s' has too many segments", file->path);
-    uint8_t *copy = malloc(MAX(place->size, 1));
-    if (!copy)
-        return error_set(err, -ENOMEM, "cannot load '%s': out of memory", file->path);
-    memcpy(copy, place->bytes, place->size);
-    boot->pieces[boot->piece_count++] = (struct boot_piece){at, memory_size, copy, place->size};
+    struct boot_piece piece = {.at = at, .memory_size = memory_size, .size = place->size};
+    if (file->again.read) {
+        piece.file = file;
+        piece.offset = (uint64_t)(place->bytes - file->bytes);
+    } else {
+        piece.copy = malloc(MAX(place->size, 1));
+        if (!piece.copy)
+            return error_set(err, -ENOMEM, "cannot load '%s': out of memory", file->path);
+        memcpy(piece.copy, place->bytes, place->size);
+    }
+    boot->pieces[boot->piece_count++] = piece;
     return 0;
 }
 
@@ -101,7 +110,7 @@ static uint64_t elf_bias(const struct elf *elf)
     return elf->type == ELF_TYPE_DYN && lowest < PAGE_SIZE ? MACHINE_RAM_BASE : 0;
 }
 
-static int load_elf_segment(struct machine *machine, const struct machine_file *file,
+static int load_elf_segment(struct machine *machine, const struct boot_file *file,
                             const struct elf *elf, const struct elf_segment *segment,
                             struct error *err)
 {
@@ -146,7 +155,7 @@ static void note_symbols(struct machine *machine, const struct elf *elf)
     }
 }
 
-static int load_elf(struct machine *machine, const struct machine_file *file, gpa_t *entry,
+static int load_elf(struct machine *machine, const struct boot_file *file, gpa_t *entry,
                     struct error *err)
 {
     struct elf elf;
@@ -173,7 +182,7 @@ static int load_elf(struct machine *machine, const struct machine_file *file, gp
 
 /* ---- kernel Image ---- */
 
-static int load_image(struct machine *machine, const struct machine_file *file, gpa_t *entry,
+static int load_image(struct machine *machine, const struct boot_file *file, gpa_t *entry,
                       struct error *err)
 {
     struct image image;
@@ -196,7 +205,7 @@ static int load_image(struct machine *machine, const struct machine_file *file, 
 
 /* ---- which of them ---- */
 
-static int load_raw(struct machine *machine, const struct machine_file *file, gpa_t at,
+static int load_raw(struct machine *machine, const struct boot_file *file, gpa_t at,
                     struct error *err)
 {
     if (!is_in_ram(machine, at, file->size))
@@ -208,8 +217,7 @@ static int load_raw(struct machine *machine, const struct machine_file *file, gp
 }
 
 /* A file without a header: where firmware jumps to, or where bare metal starts. */
-static int load_raw_kernel(struct machine *machine, const struct machine_file *file,
-                           struct error *err)
+static int load_raw_kernel(struct machine *machine, const struct boot_file *file, struct error *err)
 {
     if (machine->config.boot.mode == FIRMWARE_BUILTIN)
         return error_set(err, -ENOEXEC,
@@ -221,7 +229,7 @@ static int load_raw_kernel(struct machine *machine, const struct machine_file *f
     return load_raw(machine, file, machine->boot.kernel_entry, err);
 }
 
-static int load_kernel_bytes(struct machine *machine, const struct machine_file *file,
+static int load_kernel_bytes(struct machine *machine, const struct boot_file *file,
                              struct error *err)
 {
     gpa_t *entry = &machine->boot.kernel_entry;
@@ -245,25 +253,27 @@ static int load_kernel_bytes(struct machine *machine, const struct machine_file 
 
 static int load_kernel(struct machine *machine, struct error *err)
 {
-    struct machine_file file = machine->config.boot.kernel;
-    uint8_t *inflated = NULL;
-    int result = 0;
+    const struct machine_file *given = &machine->config.boot.kernel;
+    struct boot_file *file = &machine->boot.kernel_file;
+    uint8_t *unpacked;
+    size_t size;
 
-    if (!file.path)
+    if (!file->path)
         return 0;
-    if (image_probe(file.bytes, file.size) == IMAGE_GZIP) {
-        result = inflate_gzip(&file, machine->config.memory_bytes, &inflated, &file.size, err);
-        file.bytes = inflated;
+    if (image_probe(file->bytes, file->size) == IMAGE_GZIP) {
+        int result = inflate_gzip(given, machine->config.memory_bytes, &unpacked, &size, err);
+        if (result < 0)
+            return result;
+        file->packed = given;
+        file->size = size;
+        file->bytes = file->unpacked = unpacked;
     }
-    if (result == 0)
-        result = load_kernel_bytes(machine, &file, err);
-    free(inflated);
-    return result;
+    return load_kernel_bytes(machine, file, err);
 }
 
 static int load_firmware(struct machine *machine, struct error *err)
 {
-    const struct machine_file *file = &machine->config.boot.firmware;
+    const struct boot_file *file = &machine->boot.firmware_file;
 
     switch (image_probe(file->bytes, file->size)) {
     case IMAGE_ELF:
@@ -291,7 +301,7 @@ static gpa_t low_memory_top(const struct machine *machine)
 static int place_dtb(struct machine *machine, struct error *err)
 {
     const struct machine_file *given = &machine->config.boot.dtb;
-    struct machine_file file = {.path = given->path ? given->path : "the device tree"};
+    struct boot_file file = {.path = given->path ? given->path : "the device tree"};
     uint8_t *bytes = NULL;
     size_t size = 0;
     int result = given->path ? describe_fdt_patch(machine, given, &bytes, &size, err)
@@ -316,7 +326,7 @@ static void reserve_dtb(struct machine *machine)
 
 static int place_initrd(struct machine *machine, struct error *err)
 {
-    const struct machine_file *file = &machine->config.boot.initrd;
+    const struct boot_file *file = &machine->boot.initrd_file;
 
     if (!file->path)
         return 0;
@@ -333,10 +343,20 @@ static int place_initrd(struct machine *machine, struct error *err)
     return add_piece(machine, file, &place, err);
 }
 
+static struct boot_file boot_file(const struct machine_file *file)
+{
+    return (struct boot_file){
+        .path = file->path, .bytes = file->bytes, .size = file->size, .again = file->again};
+}
+
 int boot_prepare(struct machine *machine, struct error *err)
 {
     const struct machine_boot *config = &machine->config.boot;
     struct boot_image *boot = &machine->boot;
+
+    boot->firmware_file = boot_file(&config->firmware);
+    boot->kernel_file = boot_file(&config->kernel);
+    boot->initrd_file = boot_file(&config->initrd);
     int result = load_kernel(machine, err);
 
     if (result == 0 && config->mode == FIRMWARE_FILE) {
@@ -355,10 +375,22 @@ int boot_prepare(struct machine *machine, struct error *err)
     return result;
 }
 
+void boot_release(struct machine *machine)
+{
+    struct boot_image *boot = &machine->boot;
+    struct machine_boot *config = &machine->config.boot;
+
+    free(boot->kernel_file.unpacked);
+    boot->kernel_file.unpacked = NULL;
+    boot->firmware_file.bytes = boot->kernel_file.bytes = boot->initrd_file.bytes = NULL;
+    config->firmware.bytes = config->kernel.bytes = config->initrd.bytes = config->dtb.bytes = NULL;
+}
+
 void boot_free(struct machine *machine)
 {
+    boot_release(machine);
     for (unsigned i = 0; i < machine->boot.piece_count; i++)
-        free(machine->boot.pieces[i].bytes);
+        free(machine->boot.pieces[i].copy);
     machine->boot.piece_count = 0;
 }
 
@@ -393,14 +425,67 @@ static void start_in_supervisor(struct hart *hart)
     hart_set_privilege(hart, PRIV_S);
 }
 
-void boot_load(struct machine *machine)
+int boot_check(const struct machine *machine, struct error *err)
 {
     const struct boot_image *boot = &machine->boot;
+    const struct boot_file *const files[] = {&boot->firmware_file, &boot->kernel_file,
+                                             &boot->initrd_file};
+    int result = 0;
 
-    for (unsigned i = 0; i < boot->piece_count; i++) {
-        const struct boot_piece *piece = &boot->pieces[i];
-        memcpy(machine->ram + (piece->at - MACHINE_RAM_BASE), piece->bytes, piece->size);
+    for (unsigned i = 0; result == 0 && i < ARRAY_LEN(files); i++)
+        if (files[i]->path && files[i]->again.read)
+            result = files[i]->again.read(files[i]->again.owner, 0, NULL, 0, err);
+    return result;
+}
+
+static int load_piece(struct machine *machine, const struct boot_piece *piece, struct error *err)
+{
+    uint8_t *to = machine->ram + (piece->at - MACHINE_RAM_BASE);
+    const struct boot_file *file = piece->file;
+
+    if (!piece->copy && !file->bytes)
+        return file->again.read(file->again.owner, piece->offset, to, piece->size, err);
+    memcpy(to, piece->copy ? piece->copy : file->bytes + piece->offset, piece->size);
+    return 0;
+}
+
+static int load_pieces(struct machine *machine, struct error *err)
+{
+    const struct boot_image *boot = &machine->boot;
+    int result = 0;
+
+    for (unsigned i = 0; result == 0 && i < boot->piece_count; i++)
+        result = load_piece(machine, &boot->pieces[i], err);
+    return result;
+}
+
+/* With the kernel at hand that was compressed. */
+static int load_unpacked(struct machine *machine, struct error *err)
+{
+    struct boot_file *file = &machine->boot.kernel_file;
+    uint8_t *bytes = map_lazy(file->size, "unpacked kernel", err);
+
+    if (!bytes)
+        return -ENOMEM;
+    int result = inflate_again(file->packed, bytes, file->size, err);
+    if (result == 0) {
+        file->bytes = bytes;
+        result = load_pieces(machine, err);
+        file->bytes = NULL;
     }
+    map_free(bytes, file->size);
+    return result;
+}
+
+int boot_load(struct machine *machine, struct error *err)
+{
+    const struct boot_image *boot = &machine->boot;
+    bool is_packed =
+        boot->kernel_file.packed && boot->kernel_file.again.read && !boot->kernel_file.bytes;
+    int result = is_packed ? load_unpacked(machine, err) : load_pieces(machine, err);
+
+    if (result < 0)
+        return result;
     if (boot->dynamic_info)
         write_dynamic_info(machine);
     for (unsigned i = 0; i < machine->config.cpus; i++) {
@@ -412,4 +497,5 @@ void boot_load(struct machine *machine)
         if (machine->config.boot.mode == FIRMWARE_BUILTIN)
             start_in_supervisor(hart);
     }
+    return 0;
 }

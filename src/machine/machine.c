@@ -30,19 +30,24 @@ static void reset_harts(struct machine *machine)
     }
 }
 
-void machine_reset(struct machine *machine)
+int machine_reset(struct machine *machine, struct error *err)
 {
+    int result = boot_check(machine, err);
+
+    if (result < 0)
+        return result;
     if (machine->translator)
         translator_forget(machine->translator);
     map_clear(machine->ram, machine->config.memory_bytes);
     map_clear(machine->rom, BOARD_ROM_SIZE);
     board_reset(machine);
     reset_harts(machine);
-    boot_load(machine);
+    result = boot_load(machine, err);
     pthread_mutex_lock(&machine->state_mutex);
     machine->power_pending = false;
     machine->event_count = 0;
     pthread_mutex_unlock(&machine->state_mutex);
+    return result;
 }
 
 static int build(struct machine *machine, struct error *err)
@@ -56,8 +61,9 @@ static int build(struct machine *machine, struct error *err)
     if (result < 0)
         return result;
     board_add_htif(machine);
-    machine_reset(machine);
-    return harts_start(machine, err);
+    result = machine_reset(machine, err);
+    boot_release(machine);
+    return result < 0 ? result : harts_start(machine, err);
 }
 
 int machine_create(const struct machine_config *config, struct machine **out, struct error *err)

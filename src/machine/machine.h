@@ -13,6 +13,7 @@
 #include "isa/extension.h"
 #include "port/block.h"
 #include "port/entropy.h"
+#include "port/file.h"
 #include "port/power.h"
 #include "port/stream.h"
 #include "riscv/encoding.h"
@@ -38,11 +39,14 @@ enum machine_firmware {
     FIRMWARE_FILE,    /* boot.firmware starts in M-mode on every hart */
 };
 
-/* A file that was read; borrowed until machine_create returns. */
+/* A file that was read. */
 struct machine_file {
-    const char *path; /* for messages; NULL: not given */
-    const uint8_t *bytes;
+    const char *path;     /* for messages; NULL: not given; lives as long as the machine */
+    const uint8_t *bytes; /* borrowed until machine_create returns */
     size_t size;
+    /* Reads it again for resets, as long as the machine lives. Without a read function
+     * the machine keeps a copy of what it needs, which may be as large as the file. */
+    struct file_port again;
 };
 
 struct machine_boot {
@@ -116,8 +120,10 @@ void machine_resume(struct machine *machine);
 /* Returns when no hart executes and no device is entered by one. */
 void machine_pause(struct machine *machine);
 bool machine_is_running(const struct machine *machine);
-/* Back to power-on with the guest loaded afresh. Paused machines only. */
-void machine_reset(struct machine *machine);
+/* Back to power-on with the guest loaded afresh. Paused machines only. Fails when a file
+ * that the guest is booted from has changed (then the machine is as it was) or cannot be
+ * read; then it must be destroyed or reset. */
+MUST_CHECK int machine_reset(struct machine *machine, struct error *err);
 /* The oldest event not taken yet. */
 struct machine_event machine_take_event(struct machine *machine);
 

@@ -68,12 +68,26 @@ struct machine_clock {
     uint64_t rtc_base_ns; /* virtual time: RTC at tick 0 */
 };
 
-/* Guest code to load at reset: pieces of RAM with their bytes. */
+/* A file that pieces are parts of. Its bytes are at hand while the machine is created,
+ * and while a compressed one is loaded. */
+struct boot_file {
+    const char *path;
+    const uint8_t *bytes; /* unpacked; NULL: not at hand */
+    size_t size;
+    struct file_port again; /* no read function: pieces are copies */
+    /* When it is compressed: the file as it is, and owned bytes. */
+    const struct machine_file *packed;
+    uint8_t *unpacked;
+};
+
+/* Guest code to load at reset: pieces of RAM with where their bytes are. */
 struct boot_piece {
     gpa_t at;
     uint64_t memory_size; /* bytes; beyond `size` zero */
-    uint8_t *bytes;       /* owned copy */
     size_t size;
+    uint8_t *copy;                /* owned; NULL: they are in `file` */
+    const struct boot_file *file; /* of struct boot_image */
+    uint64_t offset;              /* in it */
 };
 #define BOOT_MAX_PIECES 72
 
@@ -84,6 +98,9 @@ struct boot_symbol {
 };
 
 struct boot_image {
+    struct boot_file firmware_file;
+    struct boot_file kernel_file;
+    struct boot_file initrd_file;
     struct boot_piece pieces[BOOT_MAX_PIECES];
     unsigned piece_count;
     gpa_t entry; /* where harts start */
@@ -168,8 +185,12 @@ MUST_CHECK int describe_fdt_patch(struct machine *machine, const struct machine_
 
 /* ---- boot.c ---- */
 MUST_CHECK int boot_prepare(struct machine *machine, struct error *err);
-/* Copies everything to RAM and ROM, and sets the harts' start state. */
-void boot_load(struct machine *machine);
+/* Lets go of the files' bytes, which were borrowed. */
+void boot_release(struct machine *machine);
+/* Whether the files can be loaded again. */
+MUST_CHECK int boot_check(const struct machine *machine, struct error *err);
+/* Writes everything to RAM and ROM, and sets the harts' start state. */
+MUST_CHECK int boot_load(struct machine *machine, struct error *err);
 void boot_free(struct machine *machine);
 
 /* ---- clock.c ---- */

@@ -267,8 +267,11 @@ static void monitor(void *owner, const char *command, char *text, size_t size)
     struct debugger *debugger = owner;
 
     if (strcmp(command, "reset") == 0) {
-        machine_reset(debugger->machine);
-        snprintf(text, size, "machine reset\n");
+        struct error err = {0};
+        if (machine_reset(debugger->machine, &err) < 0)
+            snprintf(text, size, "%s\n", err.text);
+        else
+            snprintf(text, size, "machine reset\n");
     } else {
         snprintf(text, size, "monitor commands: reset\n");
     }

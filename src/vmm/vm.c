@@ -24,6 +24,12 @@
 #define MAX_SIGNATURE_SIZE (UINT64_C(16) << 20)
 #define SIGNATURE_LINE     9 /* eight digits and the end of the line */
 
+/* A file that the guest is booted from; open as long as the machine lives. */
+struct boot_input {
+    struct open_file file;
+    struct file_bytes bytes; /* until the machine is made */
+};
+
 struct vm {
     const struct vm_config *config;
     struct loop *loop;
@@ -33,11 +39,12 @@ struct vm {
     struct raw *disks[MACHINE_MAX_DISKS];
     struct debugger *debugger;
     struct random_source random;
-    struct file_bytes kernel;
-    struct file_bytes initrd;
-    struct file_bytes dtb;
-    struct file_bytes firmware;
+    struct boot_input kernel;
+    struct boot_input initrd;
+    struct boot_input dtb;
+    struct boot_input firmware;
     int exit_status;
+    struct error failure; /* why it ended; no text: it did not fail */
 };
 
 /* ---- ends ---- */
@@ -74,7 +81,10 @@ static void reboot(struct vm *vm)
         end_vm(vm, VM_EXIT_OK);
         return;
     }
-    machine_reset(vm->machine);
+    if (machine_reset(vm->machine, &vm->failure) < 0) {
+        end_vm(vm, VM_EXIT_INTERNAL);
+        return;
+    }
     machine_resume(vm->machine);
 }
 
@@ -201,7 +211,7 @@ static int open_files(struct vm *vm, struct error *err)
     const struct {
         const char *path;
         const char *what;
-        struct file_bytes *to;
+        struct boot_input *to;
     } files[] = {
         {config->kernel, "kernel", &vm->kernel},
         {config->initrd, "initrd", &vm->initrd},
@@ -212,7 +222,10 @@ static int open_files(struct vm *vm, struct error *err)
     for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
         if (!files[i].path)
             continue;
-        int result = file_read(files[i].path, files[i].what, MAX_FILE_SIZE, files[i].to, err);
+        struct boot_input *to = files[i].to;
+        int result = file_open(files[i].path, files[i].what, MAX_FILE_SIZE, &to->file, err);
+        if (result == 0)
+            result = file_read_open(&to->file, &to->bytes, err);
         if (result < 0)
             return result;
     }
@@ -237,9 +250,12 @@ static int open_disks(struct vm *vm, struct error *err)
 
 /* ---- the machine ---- */
 
-static struct machine_file machine_file(const char *path, const struct file_bytes *file)
+static struct machine_file machine_file(struct boot_input *input)
 {
-    return (struct machine_file){file->bytes ? path : NULL, file->bytes, file->size};
+    if (!input->bytes.bytes)
+        return (struct machine_file){0};
+    return (struct machine_file){input->file.path, input->bytes.bytes, input->bytes.size,
+                                 file_port(&input->file)};
 }
 
 /* An ELF without further words is bare metal: M-mode, as conformance suites and
@@ -254,7 +270,7 @@ static enum machine_firmware firmware_mode(const struct vm *vm)
         return FIRMWARE_BUILTIN;
     if (firmware)
         return FIRMWARE_FILE;
-    bool is_elf = vm->kernel.size >= 4 && memcmp(vm->kernel.bytes, "\177ELF", 4) == 0;
+    bool is_elf = vm->kernel.bytes.size >= 4 && memcmp(vm->kernel.bytes.bytes, "\177ELF", 4) == 0;
     return is_elf ? FIRMWARE_NONE : FIRMWARE_BUILTIN;
 }
 
@@ -292,10 +308,10 @@ static int create_machine(struct vm *vm, struct error *err)
         .translate = config->translate,
         .translator = config->translator,
         .boot = {.mode = firmware_mode(vm),
-                 .firmware = machine_file(config->firmware, &vm->firmware),
-                 .kernel = machine_file(config->kernel, &vm->kernel),
-                 .initrd = machine_file(config->initrd, &vm->initrd),
-                 .dtb = machine_file(config->dtb, &vm->dtb),
+                 .firmware = machine_file(&vm->firmware),
+                 .kernel = machine_file(&vm->kernel),
+                 .initrd = machine_file(&vm->initrd),
+                 .dtb = machine_file(&vm->dtb),
                  .append = config->append},
         .serial = {write_serial, serial_readable, vm},
         .htif = {write_serial, NULL, vm},
@@ -402,10 +418,19 @@ static void close_streams(struct vm *vm)
 
 static void free_files(struct vm *vm)
 {
-    file_bytes_free(&vm->kernel);
-    file_bytes_free(&vm->initrd);
-    file_bytes_free(&vm->dtb);
-    file_bytes_free(&vm->firmware);
+    file_bytes_free(&vm->kernel.bytes);
+    file_bytes_free(&vm->initrd.bytes);
+    file_bytes_free(&vm->dtb.bytes);
+    file_bytes_free(&vm->firmware.bytes);
+}
+
+static void close_files(struct vm *vm)
+{
+    free_files(vm);
+    file_close(&vm->kernel.file);
+    file_close(&vm->initrd.file);
+    file_close(&vm->dtb.file);
+    file_close(&vm->firmware.file);
 }
 
 static void close_vm(struct vm *vm)
@@ -416,7 +441,7 @@ static void close_vm(struct vm *vm)
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
         raw_close(vm->disks[i]);
     loop_destroy(vm->loop);
-    free_files(vm);
+    close_files(vm);
 }
 
 static void report(const struct error *err)
@@ -428,7 +453,7 @@ static void run_vm(struct vm *vm)
 {
     struct error err = {0};
 
-    free_files(vm); /* the machine has its own copy of what it needs for a reset */
+    free_files(vm); /* the machine reads them again for a reset */
     loop_set_wake(vm->loop, on_wake, vm);
     connect_streams(vm);
     if (!vm->config->start_paused)
@@ -455,6 +480,8 @@ int vm_run(const struct vm_config *config)
     }
     run_vm(&vm);
     close_streams(&vm);
+    if (vm.failure.text[0])
+        report(&vm.failure);
     print_stats(&vm);
     close_vm(&vm);
     return vm.exit_status;

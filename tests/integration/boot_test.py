@@ -87,6 +87,28 @@ def _(folder):
     machine.check_exit(0, BOOT_S)
 
 
+@case("reboot boots a gzip'd kernel and an initrd that were deleted, and keeps neither in memory",
+      limit_s=240)
+def _(folder):
+    packed = folder / "kernel.gz"
+    packed.write_bytes(gzip.compress(guests.kernel().read_bytes(), 1))
+    initrd = folder / "initrd"
+    initrd.write_bytes(guests.initramfs().read_bytes() + bytes(100 * MIB))
+    machine = Doppel("--kernel", packed, "--initrd", initrd, "--memory", "512M")
+    for reboots in range(3):
+        machine.expect(READY, BOOT_S)
+        machine.expect("# ")
+        # 100 of the initrd, which the guest frees but nobody takes back, and some 100 more.
+        check(machine.memory() < 260 * MIB,
+              f"after {reboots} reboots {machine.memory() / MIB} MiB are resident")
+        if reboots == 0:
+            packed.unlink()
+            initrd.unlink()
+        if reboots < 2:
+            machine.type("reboot")
+    power_off(machine)
+
+
 @case("fw_jump.bin hands over to the kernel, with sv57", limit_s=180)
 def _(folder):
     machine = debian("--firmware", guests.opensbi("fw_jump.bin"), "--cpu", "max,sv57")
@@ -344,6 +366,93 @@ def htif_status(folder, value):
         fromhost: .dword 0
         """)
     return Doppel(guest, terminal=False).wait()
+
+
+# Prints, and resets when a key is pressed.
+RESET_ON_KEY = """
+start:
+    li   t0, 0x10000000
+    li   t1, 'r'
+    sb   t1, 0(t0)
+wait:
+    lbu  t1, 5(t0)
+    andi t1, t1, 1
+    beqz t1, wait
+    li   a0, 0x7777
+    j    finish
+""" + FINISH
+
+
+@case("a reset boots the same again, also from a file that was deleted or replaced")
+def _(folder):
+    guest = write_guest(folder, RESET_ON_KEY)
+    machine = Doppel(guest)
+    for change in (lambda: None, guest.unlink, lambda: guest.write_bytes(b"another file"),
+                   lambda: None):
+        machine.expect("r")
+        change()
+        machine.send("x")
+    machine.expect("r")
+    check(machine.is_alive(), "it ended")
+    machine.terminate()
+
+
+def reset_with(folder, change, *words, touched=None):
+    """A reset after `change` of the guest's file, or of `touched`, must end with a line."""
+    touched = touched or write_guest(folder, RESET_ON_KEY)
+    machine = Doppel(*(words or [touched]), "--memory", "64M")
+    machine.expect("r")
+    change(touched)
+    machine.send("x")
+    machine.check_exit(125)
+    check(re.fullmatch(rf"doppel boot: cannot read \S+ '{touched}' again: it has changed since "
+                       r"the start\n", machine.errors()), f"message {machine.errors()!r}")
+    check_equal(bytes(machine.output).count(b"r"), 1, "starts")
+
+
+def overwrite(path):
+    size = path.stat().st_size
+    path.write_bytes(b"\xff" * size)
+
+
+@case("a reset says so when a file has been written to, and ends with status 125")
+def _(folder):
+    for change in (lambda path: os.truncate(path, 0), lambda path: os.truncate(path, 100),
+                   lambda path: path.write_bytes(path.read_bytes() + b"x"), overwrite):
+        reset_with(folder, change)
+    files = {name: folder / name for name in ("firmware", "kernel", "initrd")}
+    for name, file in files.items():
+        write_guest(folder, RESET_ON_KEY, "firmware")
+        for other in ("kernel", "initrd"):
+            files[other].write_bytes(bytes(5 * MIB))
+        words = [word for option, path in files.items() for word in (f"--{option}", path)]
+        reset_with(folder, overwrite, *words, touched=file)
+        if name != "firmware":
+            reset_with(folder, lambda path: os.truncate(path, 4096), *words, touched=file)
+
+
+@case("a reset unpacks a gzip'd kernel again, and notices when it is another")
+def _(folder):
+    packed = folder / "kernel.gz"
+    packed.write_bytes(gzip.compress(elf(RESET_ON_KEY) + os.urandom(300000)))
+    time_ns = packed.stat().st_mtime_ns
+    size = packed.stat().st_size
+    for bad in (b"\x1f\x8b" + bytes(size - 2), packed.read_bytes()[:size - 1] + b"x",
+                gzip.compress(elf(RESET_ON_KEY)).ljust(size, b"\0")):
+        good = packed.read_bytes()
+        machine = Doppel("--firmware", "none", "--kernel", packed, "--memory", "64M")
+        for _ in range(2):
+            machine.expect("r")
+            machine.send("x")
+        machine.expect("r")
+        packed.write_bytes(bad)
+        os.utime(packed, ns=(time_ns, time_ns))
+        machine.send("x")
+        machine.check_exit(125)
+        check_equal(machine.errors(), f"doppel boot: '{packed}' is not the gzip file that it was\n",
+                    "message")
+        packed.write_bytes(good)
+        os.utime(packed, ns=(time_ns, time_ns))
 
 
 @case("HTIF: tohost decides the exit status")

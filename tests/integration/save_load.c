@@ -62,8 +62,8 @@ static struct run create(const struct file_bytes *kernel, const struct file_byte
         .extensions = extension_set_all(),
         .widest_satp = SATP_SV39,
         .boot = {.mode = FIRMWARE_BUILTIN,
-                 .kernel = {"kernel", kernel->bytes, kernel->size},
-                 .initrd = {"initrd", initrd->bytes, initrd->size}},
+                 .kernel = {.path = "kernel", .bytes = kernel->bytes, .size = kernel->size},
+                 .initrd = {.path = "initrd", .bytes = initrd->bytes, .size = initrd->size}},
         .serial = {.write = print, .owner = run.console},
         .entropy = {random_fill, &random},
         .virtual_time = true,
@@ -173,9 +173,9 @@ static void load_damaged(const struct file_bytes *kernel, const struct file_byte
     }
     printf("# %u of 200 damaged states refused\n", refused);
     check(refused >= 50, "truncated states are refused with a reason");
-    machine_reset(victim.machine);
     struct reader r = reader_make(saved->to, saved->length);
     struct error err = {0};
+    check(machine_reset(victim.machine, &err) == 0, "a damaged machine can be reset");
     check(machine_load(victim.machine, &r, &err) == 0, "the undamaged state still loads");
     machine_destroy(victim.machine);
     free(victim.console);

@@ -75,7 +75,7 @@ static void create(struct side *side, bool translate, const struct file_bytes *b
         .translate = translate,
         .translator = words.translator,
         .boot = {.mode = words.firmware ? FIRMWARE_NONE : FIRMWARE_BUILTIN,
-                 .kernel = {"kernel", bytes[0].bytes, bytes[0].size}},
+                 .kernel = {.path = "kernel", .bytes = bytes[0].bytes, .size = bytes[0].size}},
         .serial = {.write = print, .owner = &side->console},
         .htif = {.write = print, .owner = &side->console},
         .entropy = {random_fill, &side->random},
@@ -83,7 +83,8 @@ static void create(struct side *side, bool translate, const struct file_bytes *b
         .notify = ignore_notice,
     };
     if (bytes[1].bytes)
-        config.boot.initrd = (struct machine_file){"initrd", bytes[1].bytes, bytes[1].size};
+        config.boot.initrd =
+            (struct machine_file){.path = "initrd", .bytes = bytes[1].bytes, .size = bytes[1].size};
     if (machine_create(&config, &side->machine, &err) < 0) {
         fprintf(stderr, "lockstep: %s\n", err.text);
         exit(2);
