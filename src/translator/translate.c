@@ -55,18 +55,25 @@ unsigned target_x(unsigned rd, unsigned scratch)
     return host == NO_REGISTER ? scratch : host;
 }
 
-/* Whether the next instruction takes guest register `rd` from rax and overwrites it,
- * so that nobody will see what memory has of it. */
-static bool is_overwritten(const struct translation *tr, unsigned rd)
+const struct insn *next_insn(const struct translation *tr)
 {
     unsigned next = tr->at + 1;
 
     if (!tr->puts_last || next >= tr->count || tr->e.out != &tr->e.hot)
-        return false;
+        return NULL;
     const struct translated_insn *slot = &tr->insns[next];
-    return !slot->is_entry &&
-           slot->offset == tr->insns[tr->at].offset + tr->insns[tr->at].insn.length &&
-           tr->pending + 1 <= MAX_PENDING && integer_consumes(&slot->insn, rd);
+    bool follows =
+        !slot->is_entry && slot->offset == tr->insns[tr->at].offset + tr->insns[tr->at].insn.length;
+    return follows && tr->pending + 1 <= MAX_PENDING ? &slot->insn : NULL;
+}
+
+/* Whether the next instruction takes guest register `rd` from rax and overwrites it,
+ * so that nobody will see what memory has of it. */
+static bool is_overwritten(const struct translation *tr, unsigned rd)
+{
+    const struct insn *next = next_insn(tr);
+
+    return next && integer_consumes(next, rd);
 }
 
 void put_x(struct translation *tr, unsigned rd, unsigned host)

@@ -98,6 +98,9 @@ bool rax_holds(const struct translation *tr, unsigned reg);
 /* Whether `insn` is one that takes its operand `reg` from rax, when it is there, and
  * overwrites it, and can not trap. */
 bool integer_consumes(const struct insn *insn, unsigned reg);
+/* The instruction that is executed right after the current one, whatever happens,
+ * if that one ends with put_x; else NULL. */
+const struct insn *next_insn(const struct translation *tr);
 /* Copies guest register `reg` into `host`. */
 void copy_x(struct translation *tr, unsigned host, unsigned reg);
 /* op host, guest register (which may be in memory). Not for x0. */

@@ -23,10 +23,16 @@ enum needed {
 
 static const struct integer_row rows[OP_COUNT];
 
-/* Sign-extends the low half of `host` when the operation was one of 32 bits. */
+/* Whether `insn` overwrites `reg` with what it makes of its low half. */
+static bool takes_low_half(const struct insn *insn, unsigned reg);
+
+/* Sign-extends the low half of `host` when the operation was one of 32 bits, unless
+ * nobody will see the upper half. */
 static void finish(struct translation *tr, const struct insn *insn, unsigned host, unsigned width)
 {
-    if (width == 4) {
+    const struct insn *next = next_insn(tr);
+
+    if (width == 4 && !(next && takes_low_half(next, insn->rd))) {
         unsigned target = target_x(insn->rd, host);
         emit_rr(&tr->e, X86_MOVSXD, 8, target, host);
         host = target;
@@ -543,6 +549,18 @@ static bool has_feature(const struct cpu_features *features, unsigned needed)
         return features->pclmul && features->avx;
     }
     return false;
+}
+
+static bool takes_low_half(const struct insn *insn, unsigned reg)
+{
+    const struct integer_row *row = &rows[insn->op];
+
+    if (row->width != 4 || insn->rd != reg)
+        return false;
+    if (row->emit == emit_addi || row->emit == emit_immediate)
+        return insn->rs1 == reg;
+    return (row->emit == emit_binary || row->emit == emit_shift) &&
+           (insn->rs1 == reg || insn->rs2 == reg);
 }
 
 bool integer_consumes(const struct insn *insn, unsigned reg)
