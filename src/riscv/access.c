@@ -57,6 +57,24 @@ bool hart_tlb_refill(struct hart *hart, gva_t va, unsigned size, enum access acc
     return true;
 }
 
+bool hart_fetch_refill(struct hart *hart, gva_t va, gpa_t *page)
+{
+    struct fetch_entry *entry = &hart->fetch_tlb[(va >> PAGE_SHIFT) % FETCH_TLB_SIZE];
+    struct mmu_result result;
+
+    if (LIKELY(entry->pa_tag == (va & ~PAGE_MASK))) {
+        *page = entry->gpa;
+        return true;
+    }
+    if (!mmu_translate(hart, va, 2, ACCESS_FETCH, mmu_fetch_index(hart->privilege), &result) ||
+        !is_plain(hart, result.pa))
+        return false;
+    *page = result.pa & ~PAGE_MASK;
+    *entry = (struct fetch_entry){.tag = TLB_NO_PAGE, .pa_tag = va & ~PAGE_MASK, .gpa = *page};
+    tlb_note_fetch(hart, va, &result);
+    return true;
+}
+
 /* One access within a page: where it goes. *host NULL: a device at *pa. False: an
  * exception was taken, or the debugger wants to know first. */
 static bool resolve(struct hart *hart, gva_t va, unsigned size, enum access access, gpa_t *pa,

@@ -311,6 +311,9 @@ void pmp_update(struct hart *hart);
  * device, watched or not permitted, PMP divides the page): takes no exception,
  * and sets A and D only when the access is permitted. Owner thread. */
 bool hart_tlb_refill(struct hart *hart, gva_t va, unsigned size, enum access access);
+/* The same for an instruction that will be fetched from `va` right now: *page is the
+ * guest-physical page. */
+bool hart_fetch_refill(struct hart *hart, gva_t va, gpa_t *page);
 /* The same, but only with what is known already; and entering what mmu_translate
  * has found out for an access as data_index to a page which is whole in RAM, under
  * one PMP rule and not watched. `host` is where `va` lies. */

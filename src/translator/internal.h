@@ -44,17 +44,12 @@ enum rounding_class {
 #define PATIENCE_SITES        256
 #define PATIENCE              256
 #define PATIENCE_SITE(offset) ((offset) / 2 % PATIENCE_SITES)
-#define PAGE_CACHE_SIZE       256
 
 struct jump_entry {
     uint64_t tag;  /* virtual address ^ context_tag */
     uint64_t code; /* host address */
 };
 
-struct page_entry {
-    uint64_t tag; /* page address ^ context_tag; never all ones when used */
-    struct guest_page *page;
-};
 #define NO_TAG UINT64_MAX
 
 struct hart_counters {
@@ -95,7 +90,7 @@ struct translated_hart {
     uint16_t patience[PATIENCE_SITES];
     struct translator *translator;
     struct translated_hart *next;
-    uint64_t fetch_epoch;     /* of hart when the two caches below were last right */
+    uint64_t fetch_epoch;     /* of hart when the jump cache was last right */
     uint64_t flush_epoch;     /* of translator, likewise */
     uint64_t code_generation; /* of hart, at its last fence of code */
     uint64_t kill_epoch;      /* of translator, likewise */
@@ -104,7 +99,6 @@ struct translated_hart {
     uint64_t asid_high;       /* bits of the ASID that jump tags have no room for */
     _Atomic uint32_t in_code; /* may execute host code: flushes wait */
     struct hart_counters counters;
-    struct page_entry pages[PAGE_CACHE_SIZE];
     struct jump_entry jumps[JUMP_CACHE_SIZE];
 };
 

@@ -64,8 +64,6 @@ void context_sync(struct translated_hart *th)
     th->fetch_epoch = hart->fetch_epoch;
     th->flush_epoch = flush_epoch;
     th->asid_high = asid_high;
-    for (unsigned i = 0; i < PAGE_CACHE_SIZE; i++)
-        th->pages[i].tag = NO_TAG;
     context_clear_jumps(th);
 }
 
@@ -114,16 +112,14 @@ void cache_link(struct translator *t, uint32_t site, const uint8_t *code)
     atomic_store_explicit(&t->links, 0, memory_order_release);
 }
 
-/* Host code for `pc` in the hart's context, if its page is known and checked. */
+/* Host code for `pc` in the hart's context, where it is executed next. */
 static const uint8_t *find(struct translated_hart *th, gva_t pc, unsigned variant)
 {
-    uint64_t tag = (pc & ~PAGE_MASK) ^ th->context_tag;
-    const struct page_entry *entry = &th->pages[(pc >> PAGE_SHIFT) % PAGE_CACHE_SIZE];
+    gpa_t page;
 
-    if (entry->tag != tag)
+    if (!hart_fetch_refill(&th->hart, pc, &page))
         return NULL;
-    return cache_find(th->translator,
-                      entry_key(entry->page->gpa + (pc & PAGE_MASK), th->context | variant));
+    return cache_find(th->translator, entry_key(page + (pc & PAGE_MASK), th->context | variant));
 }
 
 const uint8_t *runtime_find(struct translated_hart *th, gva_t pc)

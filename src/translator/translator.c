@@ -129,9 +129,6 @@ static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned 
     }
     atomic_store(&th->in_code, 1);
     context_sync(th);
-    if (page)
-        th->pages[(th->hart.pc >> PAGE_SHIFT) % PAGE_CACHE_SIZE] =
-            (struct page_entry){(th->hart.pc & ~PAGE_MASK) ^ th->context_tag, page};
     pthread_mutex_unlock(&t->mutex);
     return code;
 }
