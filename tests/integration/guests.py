@@ -70,6 +70,21 @@ def initramfs(modules="", command=None):
     return output
 
 
+@functools.lru_cache(None)
+def root_disk(*packages):
+    """A disk with the packages, busybox and all that they depend on, as ext4."""
+    if not has_program("mke2fs"):
+        raise tap.Skip("mke2fs is missing")
+    tree = run_tool("fetch_guests.py", "--root", "busybox-static", *packages)
+    tree = pathlib.Path(tree.split(" ", 1)[1].strip())
+    for name in ("dev", "proc", "sys", "tmp"):
+        (tree / name).mkdir(exist_ok=True)
+    disk = scratch() / ("+".join(packages) + ".ext4")
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(disk), "2G"],
+                   stdout=subprocess.DEVNULL, check=True)
+    return disk
+
+
 def fetch_all():
     """Outside of any case's time limit; a failure shows in the cases that need it."""
     for name in ("linux-image-riscv64", "busybox-static", "opensbi", "u-boot-qemu",
