@@ -13,7 +13,7 @@ struct code_page;
 #define TLB_SIZE         1024
 #define FETCH_TLB_SIZE   256
 #define TLB2_WAYS        4
-#define TLB2_SETS        2048
+#define TLB2_SETS        4096
 #define TLB2_ASID_SLOTS  256
 #define TLB_FETCH_FILTER 1024 /* bits */
 #define TLB_LARGE_FILTER 512  /* bits */
