@@ -304,5 +304,7 @@ int main(int argc, char **argv)
     int status = run(&sides[0], &sides[1]);
     machine_destroy(sides[0].machine);
     machine_destroy(sides[1].machine);
+    for (unsigned i = 0; i < 2; i++)
+        file_bytes_free(&bytes[i]);
     return status;
 }
