@@ -353,9 +353,8 @@ void cache_enter(struct translator *t, struct translated_hart *th)
     }
 }
 
-void cache_leave(struct translator *t, struct translated_hart *th)
+void cache_leave(struct translated_hart *th)
 {
-    (void)t;
     atomic_store(&th->in_code, 0);
 }
 

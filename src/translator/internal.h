@@ -25,7 +25,6 @@ enum {
     CONTEXT_PRIVILEGE_SHIFT = 2, /* enum privilege */
     CONTEXT_FP_ON = 1 << 4,      /* mstatus.FS is dirty: FP needs no look at it */
     CONTEXT_RM_SHIFT = 5,        /* enum rounding_class of frm */
-    CONTEXT_COUNT = 1 << 7,
     /* Variant of a unit whose accesses are each checked by themselves. Not part of
      * the state of a hart. */
     CONTEXT_UNGROUPED = 1 << 7,
@@ -95,7 +94,7 @@ struct translated_hart {
     uint64_t code_generation; /* of hart, at its last fence of code */
     uint64_t kill_epoch;      /* of translator, likewise */
     uint64_t dropped;         /* time of translator when it last dropped leaves to store */
-    bool has_run;
+    bool has_run;             /* may have such leaves */
     uint64_t asid_high;       /* bits of the ASID that jump tags have no room for */
     _Atomic uint32_t in_code; /* may execute host code: flushes wait */
     struct hart_counters counters;
@@ -289,7 +288,7 @@ void cache_flush(struct translator *t);
 void cache_drop_stores(struct translator *t, struct translated_hart *th);
 /* A hart's way in and out of host code: waits while a flush is under way. */
 void cache_enter(struct translator *t, struct translated_hart *th);
-void cache_leave(struct translator *t, struct translated_hart *th);
+void cache_leave(struct translated_hart *th);
 /* Patches a jump, unless something changes links right now. Light. */
 void cache_link(struct translator *t, uint32_t site, const uint8_t *code);
 

@@ -6,7 +6,6 @@
 #include "translator/translate.h"
 
 enum csr_way {
-    CSR_SLOW, /* by the interpreter */
     CSR_PLAIN,
     CSR_LIGHT,
     CSR_FP,
@@ -164,8 +163,6 @@ bool translate_csr(struct translation *tr, const struct insn *insn)
     case CSR_SAVED:
         emit_call_csr(tr, insn, tr->t->thunks.csr_saved);
         return true;
-    case CSR_SLOW:
-        break;
     }
     return false;
 }

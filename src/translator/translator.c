@@ -74,7 +74,7 @@ void translator_attach(struct translator *t, struct hart *hart)
     memset((char *)th + sizeof(th->hart), 0, sizeof(*th) - sizeof(th->hart));
     th->translator = t;
     th->host_mxcsr = 0x1f80;
-    th->flush_epoch = UINT64_MAX; /* fills the caches with invalid tags */
+    th->flush_epoch = UINT64_MAX; /* fills the jump cache with invalid tags */
     th->constants = (struct fp_constants){
         .box = {UINT64_C(0xffffffff00000000), 0},
         .sign64 = {UINT64_C(1) << 63, 0},
@@ -113,7 +113,7 @@ static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned 
     unsigned context = th->context | variant;
     const uint8_t *code = NULL;
 
-    cache_leave(t, th);
+    cache_leave(th);
     pthread_mutex_lock(&t->mutex);
     struct guest_page *page = cache_page(t, page_gpa, ram);
     if (page)
@@ -137,7 +137,7 @@ static void fence_code(struct translated_hart *th)
 {
     struct translator *t = th->translator;
 
-    cache_leave(t, th);
+    cache_leave(th);
     pthread_mutex_lock(&t->mutex);
     th->code_generation = th->hart.code_generation;
     cache_fence(t, th);
@@ -192,7 +192,7 @@ static void change_way(struct translated_hart *th)
     th->patience[PATIENCE_SITE(hart->pc & PAGE_MASK)] = PATIENCE;
     if (!fetch_translate(hart, hart->pc, &gpa) || gpa == UINT64_MAX)
         return;
-    cache_leave(t, th);
+    cache_leave(th);
     pthread_mutex_lock(&t->mutex);
     struct guest_page *page = cache_find_page(t, gpa & ~PAGE_MASK);
     if (page) {
@@ -246,12 +246,13 @@ enum hart_exit translator_run(struct translator *t, struct hart *hart)
     struct translated_hart *th = of_hart(hart);
     enum hart_exit reason = HART_EXIT_POLL;
 
+    /* The interpreter takes leave to store, too. */
+    th->has_run = true;
     if (UNLIKELY(is_debugged(hart)))
         return hart_run(hart);
     hart_begin_run(hart, SLICE);
     if (UNLIKELY(atomic_load_explicit(&t->newest_suspect, memory_order_relaxed) > th->dropped))
         cache_drop_stores(t, th);
-    th->has_run = true;
     for (unsigned i = 0; i < PATIENCE_SITES; i++)
         th->patience[i] = PATIENCE;
     cache_enter(t, th);
@@ -263,7 +264,7 @@ enum hart_exit translator_run(struct translator *t, struct hart *hart)
         if (hart->icount >= atomic_load_explicit(&hart->limit, memory_order_relaxed))
             break;
     }
-    cache_leave(t, th);
+    cache_leave(th);
     return reason;
 }
 
