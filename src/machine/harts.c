@@ -202,6 +202,9 @@ static void run_once(struct hart_thread *thread, uint64_t most)
     case HART_EXIT_DEBUG:
         report_debug_stop(thread);
         break;
+    case HART_EXIT_TRAP: /* of process VMs only */
+    case HART_EXIT_FAULT:
+        break;
     }
 }
 

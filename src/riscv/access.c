@@ -3,6 +3,7 @@
  * watchpoints. What can be repeated without us is put into the TLB. */
 #include "base/endian.h"
 #include "mem/space.h"
+#include "port/user_memory.h"
 #include "riscv/hart.h"
 
 static bool is_watched_page(const struct hart *hart, gva_t va)
@@ -104,6 +105,45 @@ static bool resolve(struct hart *hart, gva_t va, unsigned size, enum access acce
     return true;
 }
 
+/* Of a process VM: the pages of an access that crosses them are one range. */
+static bool user_load(struct hart *hart, gva_t va, unsigned size)
+{
+    const struct user_memory_port *user = hart->config.user;
+
+    if (hart->debug.watchpoint_count && hits_watchpoint(hart, va, size, ACCESS_LOAD))
+        return false;
+    hart->slow_value = 0;
+    if (user->load(user->owner, va, &hart->slow_value, size))
+        return true;
+    hart_exception(hart, CAUSE_LOAD_PAGE, va);
+    return false;
+}
+
+static bool user_store(struct hart *hart, gva_t va, unsigned size, uint64_t value)
+{
+    const struct user_memory_port *user = hart->config.user;
+
+    if (hart->debug.watchpoint_count && hits_watchpoint(hart, va, size, ACCESS_STORE))
+        return false;
+    if (user->store(user->owner, va, &value, size))
+        return true;
+    hart_exception(hart, CAUSE_STORE_PAGE, va);
+    return false;
+}
+
+static void *user_atomic_address(struct hart *hart, gva_t va, unsigned size, enum access access)
+{
+    const struct user_memory_port *user = hart->config.user;
+
+    if (hart->debug.watchpoint_count && hits_watchpoint(hart, va, size, access))
+        return NULL;
+    if (user->probe(user->owner, va, size, access == ACCESS_STORE))
+        return (void *)(uintptr_t)va; /* NOLINT(performance-no-int-to-ptr) */
+    hart_exception(hart, access == ACCESS_LOAD ? CAUSE_LOAD_PAGE : CAUSE_STORE_PAGE,
+                   va);
+    return NULL;
+}
+
 static bool load_in_page(struct hart *hart, gva_t va, unsigned size, uint64_t *value)
 {
     gpa_t pa;
@@ -144,6 +184,8 @@ bool hart_load(struct hart *hart, gva_t va, unsigned size)
     uint64_t low = 0;
     uint64_t high = 0;
 
+    if (hart->config.user)
+        return user_load(hart, va, size);
     if (!load_in_page(hart, va, in_first, &low))
         return false;
     if (in_first < size && !load_in_page(hart, va + in_first, size - in_first, &high))
@@ -187,6 +229,8 @@ bool hart_store(struct hart *hart, gva_t va, unsigned size, uint64_t value)
     gpa_t pa[2];
     uint8_t *host[2];
 
+    if (hart->config.user)
+        return user_store(hart, va, size, value);
     if (!resolve(hart, va, in_first, ACCESS_STORE, &pa[0], &host[0]))
         return false;
     if (in_first == size)
@@ -209,6 +253,8 @@ void *hart_atomic_address(struct hart *hart, gva_t va, unsigned size, enum acces
                        va);
         return NULL;
     }
+    if (hart->config.user)
+        return user_atomic_address(hart, va, size, access);
     if (!resolve(hart, va, size, access, &pa, &host))
         return NULL;
     if (!host && hart->debug.stop == HART_STOP_NONE)

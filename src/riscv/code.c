@@ -5,6 +5,7 @@
 #include "base/endian.h"
 #include "isa/ops.h"
 #include "mem/space.h"
+#include "port/user_memory.h"
 #include "riscv/hart.h"
 
 size_t code_cache_size(size_t pages)
@@ -34,7 +35,7 @@ void code_cache_flush(struct hart *hart)
 {
     /* What was never used is not touched: under the translator that is all of it. */
     for (size_t i = 0; hart->code->is_used && i < hart->code->sets * CODE_WAYS; i++)
-        hart->code->pages[i].ram = NULL;
+        hart->code->pages[i].is_used = false;
     hart->code->is_used = false;
     tlb_flush_fetch(hart);
 }
@@ -48,25 +49,54 @@ static void forget(struct hart *hart, const struct code_page *page)
                 hart->fetch[privilege][i].tag = TLB_NO_PAGE;
 }
 
-static struct code_page *replace(struct hart *hart, struct code_page *set, gpa_t gpa,
-                                 const uint8_t *ram)
+/* Copies the page at `gpa`; false: it is not there, or not to be executed. */
+static bool read_page(struct hart *hart, gpa_t gpa, uint8_t *to)
+{
+    const struct user_memory_port *user = hart->config.user;
+
+    if (user)
+        return user->fetch(user->owner, gpa, to, PAGE_SIZE);
+    const uint8_t *ram = space_ram(hart->config.space, gpa, PAGE_SIZE);
+    if (!ram)
+        return false;
+    memcpy(to, ram, PAGE_SIZE);
+    return true;
+}
+
+static struct code_page *replace(struct hart *hart, struct code_page *set, gpa_t gpa)
 {
     struct code_page *page = NULL;
 
     for (unsigned way = 0; way < CODE_WAYS && !page; way++)
-        if (!set[way].ram)
+        if (!set[way].is_used)
             page = &set[way];
     if (!page) {
         page = &set[hart->code->next_victim++ % CODE_WAYS];
         forget(hart, page);
     }
     hart->code->is_used = true;
+    page->is_used = read_page(hart, gpa, page->copy);
+    if (!page->is_used)
+        return NULL;
     page->gpa = gpa;
-    page->ram = ram;
     page->generation = hart->code_generation;
-    memcpy(page->copy, ram, PAGE_SIZE);
     clear_slots(page);
     return page;
+}
+
+/* Whether the page holds what memory does, once more. */
+static bool refresh(struct hart *hart, struct code_page *page)
+{
+    uint8_t now[PAGE_SIZE];
+
+    page->generation = hart->code_generation;
+    if (!read_page(hart, page->gpa, now))
+        return false;
+    if (memcmp(page->copy, now, PAGE_SIZE) != 0) {
+        memcpy(page->copy, now, PAGE_SIZE);
+        clear_slots(page);
+    }
+    return true;
 }
 
 struct code_page *code_page_get(struct hart *hart, gpa_t gpa)
@@ -76,19 +106,15 @@ struct code_page *code_page_get(struct hart *hart, gpa_t gpa)
 
     for (unsigned way = 0; way < CODE_WAYS; way++) {
         struct code_page *page = &set[way];
-        if (!page->ram || page->gpa != gpa)
+        if (!page->is_used || page->gpa != gpa)
             continue;
-        if (page->generation != hart->code_generation) {
-            page->generation = hart->code_generation;
-            if (memcmp(page->copy, page->ram, PAGE_SIZE) != 0) {
-                memcpy(page->copy, page->ram, PAGE_SIZE);
-                clear_slots(page);
-            }
+        if (page->generation != hart->code_generation && !refresh(hart, page)) {
+            page->is_used = false;
+            return NULL;
         }
         return page;
     }
-    const uint8_t *ram = space_ram(hart->config.space, gpa, PAGE_SIZE);
-    return ram ? replace(hart, set, gpa, ram) : NULL;
+    return replace(hart, set, gpa);
 }
 
 static struct code_op make_op(const struct insn *insn, unsigned offset)

@@ -48,7 +48,7 @@ _Static_assert(sizeof(struct code_op) == 16, "the interpreter steps by whole ops
 struct code_page {
     gpa_t gpa;
     uint64_t generation;
-    const uint8_t *ram; /* NULL: this entry holds nothing */
+    bool is_used; /* false: this entry holds nothing */
     uint8_t copy[PAGE_SIZE];
     struct code_op ops[CODE_SLOTS + 2]; /* then the end of the page, reached by 2 or 4 bytes */
 };

@@ -28,10 +28,10 @@ struct csr_row {
     bool exists;
     uint8_t gate;      /* enum csr_gate */
     uint8_t extension; /* enum extension that brings it */
-    uint16_t offset;   /* in struct hart, when read is NULL; 0: reads as zero */
-    uint64_t mask;     /* writable bits, when write is NULL */
-    uint64_t (*read)(struct hart *hart, unsigned number);
-    enum csr_result (*write)(struct hart *hart, unsigned number, uint64_t value);
+    uint8_t read;      /* enum csr_row_function */
+    uint8_t write;     /* enum csr_row_function */
+    uint16_t offset;   /* in struct hart, when read is ROW_NULL; 0: reads as zero */
+    uint64_t mask;     /* writable bits, when write is ROW_NULL */
 };
 
 uint64_t csr_sstatus_mask(void)
@@ -412,17 +412,51 @@ static uint64_t read_id(struct hart *hart, unsigned number)
 
 /* ---- the table ---- */
 
+/* The functions of rows, by number. The table of all CSRs holds numbers, because pointers
+ * in it would be relocated, page by page, at every start. */
+/* clang-format off */
+#define READERS(X) \
+    X(read_fcsr) X(read_mcycle) X(read_time) X(read_minstret) X(read_sstatus) \
+    X(read_sie) X(read_sepc) X(read_sip) X(read_id) X(read_mstatus) X(read_misa) \
+    X(read_mepc) X(read_mip) X(read_pmpcfg) X(read_pmpaddr)
+#define WRITERS(X) \
+    X(write_fcsr) X(write_sstatus) X(write_sie) X(write_stvec) X(write_senvcfg) \
+    X(write_sepc) X(write_mip) X(write_stimecmp) X(write_satp) X(write_mstatus) \
+    X(write_mideleg) X(write_mie) X(write_mtvec) X(write_menvcfg) X(write_mcountinhibit) \
+    X(write_mepc) X(write_pmpcfg) X(write_pmpaddr) X(write_mcycle) X(write_minstret)
+/* clang-format on */
+
+enum csr_row_function {
+    ROW_NULL,
+#define X(function) ROW_##function,
+    READERS(X) WRITERS(X)
+#undef X
+};
+
+static uint64_t (*const readers[])(struct hart *hart, unsigned number) = {
+#define X(function) [ROW_##function] = function,
+    READERS(X)
+#undef X
+};
+
+static enum csr_result (*const writers[])(struct hart *hart, unsigned number, uint64_t value) = {
+#define X(function) [ROW_##function] = function,
+    WRITERS(X)
+#undef X
+};
+
 #define PLAIN(member, bits)                                                     \
     {                                                                           \
         .exists = true, .offset = offsetof(struct hart, member), .mask = (bits) \
     }
-#define FUNCTIONS(reader, writer)                           \
-    {                                                       \
-        .exists = true, .read = (reader), .write = (writer) \
+#define FUNCTIONS(reader, writer)                                   \
+    {                                                               \
+        .exists = true, .read = ROW_##reader, .write = ROW_##writer \
     }
-#define GATED(kind, ext, reader, writer)                                                        \
-    {                                                                                           \
-        .exists = true, .gate = (kind), .extension = (ext), .read = (reader), .write = (writer) \
+#define GATED(kind, ext, reader, writer)                                          \
+    {                                                                             \
+        .exists = true, .gate = (kind), .extension = (ext), .read = ROW_##reader, \
+        .write = ROW_##writer                                                     \
     }
 #define ZERO           \
     {                  \
@@ -443,9 +477,11 @@ static const struct csr_row rows[CSR_NUMBERS] = {
 
     [0x100] = FUNCTIONS(read_sstatus, write_sstatus),
     [0x104] = FUNCTIONS(read_sie, write_sie),
-    [0x105] = {.exists = true, .offset = offsetof(struct hart, stvec), .write = write_stvec},
+    [0x105] = {.exists = true, .offset = offsetof(struct hart, stvec), .write = ROW_write_stvec},
     [0x106] = PLAIN(scounteren, 0xffffffff),
-    [0x10a] = {.exists = true, .offset = offsetof(struct hart, senvcfg), .write = write_senvcfg},
+    [0x10a] = {.exists = true,
+               .offset = offsetof(struct hart, senvcfg),
+               .write = ROW_write_senvcfg},
     [0x140] = PLAIN(sscratch, UINT64_MAX),
     [0x141] = FUNCTIONS(read_sepc, write_sepc),
     [0x142] = PLAIN(scause, UINT64_MAX),
@@ -455,24 +491,28 @@ static const struct csr_row rows[CSR_NUMBERS] = {
                .gate = GATE_STIMECMP,
                .extension = EXT_Sstc,
                .offset = offsetof(struct hart, stimecmp),
-               .write = write_stimecmp},
+               .write = ROW_write_stimecmp},
     [0x180] = {.exists = true,
                .gate = GATE_SATP,
                .offset = offsetof(struct hart, satp),
-               .write = write_satp},
+               .write = ROW_write_satp},
 
     [0xf11 ... 0xf15] = FUNCTIONS(read_id, NULL),
     [0x300] = FUNCTIONS(read_mstatus, write_mstatus),
     [0x301] = FUNCTIONS(read_misa, NULL),
     [0x302] = PLAIN(medeleg, CAUSE_DELEGABLE),
-    [0x303] = {.exists = true, .offset = offsetof(struct hart, mideleg), .write = write_mideleg},
-    [0x304] = {.exists = true, .offset = offsetof(struct hart, mie), .write = write_mie},
-    [0x305] = {.exists = true, .offset = offsetof(struct hart, mtvec), .write = write_mtvec},
+    [0x303] = {.exists = true,
+               .offset = offsetof(struct hart, mideleg),
+               .write = ROW_write_mideleg},
+    [0x304] = {.exists = true, .offset = offsetof(struct hart, mie), .write = ROW_write_mie},
+    [0x305] = {.exists = true, .offset = offsetof(struct hart, mtvec), .write = ROW_write_mtvec},
     [0x306] = PLAIN(mcounteren, 0xffffffff),
-    [0x30a] = {.exists = true, .offset = offsetof(struct hart, menvcfg), .write = write_menvcfg},
+    [0x30a] = {.exists = true,
+               .offset = offsetof(struct hart, menvcfg),
+               .write = ROW_write_menvcfg},
     [0x320] = {.exists = true,
                .offset = offsetof(struct hart, mcountinhibit),
-               .write = write_mcountinhibit},
+               .write = ROW_write_mcountinhibit},
     [0x323 ... 0x33f] = ZERO,
     [0x340] = PLAIN(mscratch, UINT64_MAX),
     [0x341] = FUNCTIONS(read_mepc, write_mepc),
@@ -542,7 +582,7 @@ static bool may_access(const struct hart *hart, const struct csr_row *row, unsig
 static uint64_t read_row(struct hart *hart, const struct csr_row *row, unsigned number)
 {
     if (row->read)
-        return row->read(hart, number);
+        return readers[row->read](hart, number);
     if (row->offset)
         return *(const uint64_t *)(const void *)((const char *)hart + row->offset);
     return 0;
@@ -552,7 +592,7 @@ static enum csr_result write_row(struct hart *hart, const struct csr_row *row, u
                                  uint64_t value)
 {
     if (row->write)
-        return row->write(hart, number, value);
+        return writers[row->write](hart, number, value);
     if (row->offset && row->mask) {
         uint64_t *storage = (uint64_t *)(void *)((char *)hart + row->offset);
         *storage = (*storage & ~row->mask) | (value & row->mask);
@@ -579,7 +619,7 @@ enum csr_result csr_modify(struct hart *hart, unsigned number, uint64_t set, uin
     if (!row || !may_access(hart, row, number, true))
         return CSR_ILLEGAL;
     *old = read_row(hart, row, number);
-    if (row->write == write_mip)
+    if (row->write == ROW_write_mip)
         return modify_mip(hart, number, set, clear);
     return write_row(hart, row, number, (*old & ~clear) | set);
 }

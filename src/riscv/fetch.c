@@ -5,6 +5,7 @@
 
 #include "base/endian.h"
 #include "mem/space.h"
+#include "port/user_memory.h"
 #include "riscv/hart.h"
 
 /* Translates for a fetch of two bytes at `va`. */
@@ -30,12 +31,28 @@ static struct fetch_entry *entry_of(struct hart *hart, gva_t va)
     return &hart->fetch_tlb[(va >> PAGE_SHIFT) % FETCH_TLB_SIZE];
 }
 
+/* Of a process VM: virtual addresses serve as physical ones. */
+static bool user_fetch(struct hart *hart, gva_t va, void *to, size_t size)
+{
+    const struct user_memory_port *user = hart->config.user;
+
+    if (user->fetch(user->owner, va, to, size))
+        return true;
+    hart_exception(hart, CAUSE_FETCH_PAGE, va);
+    return false;
+}
+
 bool fetch_translate(struct hart *hart, gva_t va, gpa_t *pa)
 {
     struct fetch_entry *entry = entry_of(hart, va);
     gva_t page = va & ~PAGE_MASK;
     struct mmu_result result;
+    uint16_t half;
 
+    if (hart->config.user) {
+        *pa = va;
+        return user_fetch(hart, va, &half, sizeof(half));
+    }
     if (LIKELY(entry->pa_tag == page)) {
         *pa = entry->gpa | (va & PAGE_MASK);
         return true;
@@ -70,8 +87,14 @@ static const struct code_op *fetch_miss(struct hart *hart)
         return NULL;
     if (pa == UINT64_MAX)
         return fetch_alone(hart);
-    /* It is RAM, so there is a page; making it may drop others from the TLB. */
+    /* It is RAM, so there is a page, but the memory of programs can vanish at any time;
+     * making it may drop others from the TLB. */
     struct code_page *page = code_page_get(hart, pa & ~PAGE_MASK);
+    if (UNLIKELY(!page)) {
+        hart_exception(hart, CAUSE_FETCH_PAGE, pc);
+        return NULL;
+    }
+    hart->fetch_is_clear[hart->privilege] = false;
     struct fetch_entry *entry = entry_of(hart, pc);
     entry->page = page;
     entry->tag = pc & ~PAGE_MASK;
@@ -101,6 +124,13 @@ static bool fetch_half(struct hart *hart, gva_t va, uint32_t *half)
 {
     struct mmu_result result;
 
+    if (hart->config.user) {
+        uint8_t bytes[2];
+        if (!user_fetch(hart, va, bytes, sizeof(bytes)))
+            return false;
+        *half = load_le16(bytes);
+        return true;
+    }
     if (!translate(hart, va, &result))
         return false;
     const uint8_t *ram = space_ram(hart->config.space, result.pa, 2);

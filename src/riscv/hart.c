@@ -6,9 +6,19 @@
 #include "base/memory.h"
 #include "riscv/code.h"
 
+/* What Linux gives a program: floating point, the clock, cbo.zero. */
+static void reset_user(struct hart *hart)
+{
+    hart->mstatus = MSTATUS_FS;
+    hart->mcounteren = hart->scounteren = COUNTER_TM;
+    hart->menvcfg = hart->senvcfg = ENVCFG_CBZE;
+    tlb_init_zeroed(hart);
+}
+
 void hart_init(struct hart *hart, const struct hart_config *config)
 {
-    memset(hart, 0, sizeof(*hart));
+    if (!config->user)
+        memset(hart, 0, sizeof(*hart));
     hart->config = *config;
     hart->code = config->code_memory;
     ASSERT(config->code_pages >= CODE_WAYS);
@@ -19,12 +29,15 @@ void hart_init(struct hart *hart, const struct hart_config *config)
 void hart_reset(struct hart *hart)
 {
     struct hart_config config = hart->config;
+    /* What follows fetch_is_clear of a process VM is as it was in zeroed memory: threads
+     * start quickly. */
+    size_t cleared = config.user ? offsetof(struct hart, fetch) : sizeof(*hart);
     struct hart_debug debug = hart->debug;
     struct code_cache *code = hart->code;
     uint64_t fetch_epoch = hart->fetch_epoch; /* these two never come back */
     uint64_t code_generation = hart->code_generation;
 
-    memset(hart, 0, sizeof(*hart));
+    memset(hart, 0, cleared);
     hart->config = config;
     hart->debug = debug;
     hart->code = code;
@@ -38,9 +51,11 @@ void hart_reset(struct hart *hart)
      * of menvcfg, expect the hardware to set A and D bits. */
     if (extension_set_has(&config.extensions, EXT_Svadu))
         hart->menvcfg = MENVCFG_ADUE;
+    if (config.user)
+        reset_user(hart);
     pmp_update(hart);
     code_cache_flush(hart);
-    hart_set_privilege(hart, PRIV_M);
+    hart_set_privilege(hart, config.user ? PRIV_U : PRIV_M);
 }
 
 bool hart_set_irq_line(struct hart *hart, uint64_t irq, bool level)
@@ -84,6 +99,8 @@ void hart_serve_requests(struct hart *hart)
     }
     if (requests & HART_REQUEST_SFENCE)
         tlb_flush(hart);
+    if (requests & HART_REQUEST_LOOK)
+        atomic_store(&hart->limit, 0);
     /* Cleared only now: who asked waits for it. */
     atomic_fetch_and(&hart->requests, ~requests);
 }

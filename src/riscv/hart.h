@@ -19,6 +19,7 @@
 struct space;
 struct code_cache;
 struct state_table;
+struct user_memory_port;
 
 #define HART_PMP_ENTRIES     16
 #define HART_MAX_BREAKPOINTS 64
@@ -32,6 +33,9 @@ enum hart_exit {
     HART_EXIT_YIELD, /* spins in pause or wrs: let others run */
     HART_EXIT_SBI,   /* ecall from S-mode and sbi_in_host is set; pc is at it */
     HART_EXIT_DEBUG, /* break- or watchpoint, or a step done: see debug */
+    /* Of a process VM only: */
+    HART_EXIT_TRAP,  /* an exception: its cause and value are in mcause and mtval, pc is at it */
+    HART_EXIT_FAULT, /* the host faulted in the access at pc: whoever handles that knows more */
 };
 
 enum hart_stop {
@@ -74,6 +78,9 @@ struct hart_config {
     enum satp_mode widest_satp; /* SATP_SV39, SV48 or SV57 */
     gpa_t reset_pc;
     struct space *space;
+    /* A process VM instead of a space: the hart stays in U-mode, addresses are those of
+     * this, and exceptions leave hart_run. The memory of the hart must be zeroed. */
+    const struct user_memory_port *user;
     struct hart_ports ports;
     bool sbi_in_host; /* S-mode ecalls leave hart_run instead of trapping to M */
     /* Memory for predecoded code, at least code_cache_size(pages) bytes, zeroed,
@@ -183,6 +190,7 @@ struct hart {
 enum {
     HART_REQUEST_FENCE_I = 1 << 0,
     HART_REQUEST_SFENCE = 1 << 1,
+    HART_REQUEST_LOOK = 1 << 2, /* leaves hart_run: whoever runs it has something to do */
 };
 
 /* Sets up and resets; no allocation. */
@@ -320,6 +328,8 @@ bool hart_fetch_refill(struct hart *hart, gva_t va, gpa_t *page);
 bool tlb_refill_from_second(struct hart *hart, gva_t va, enum access access);
 void tlb_fill(struct hart *hart, gva_t va, const struct mmu_result *result, const uint8_t *host);
 
+/* Makes zeroed arrays empty ones, touching little of them. */
+void tlb_init_zeroed(struct hart *hart);
 /* Dropping translations. Of the pages of guest-physical memory nothing is
  * dropped; see code_generation for that. Owner thread. */
 void tlb_flush(struct hart *hart);

@@ -215,6 +215,19 @@ static void drop_data(struct hart *hart, gva_t va, uint64_t context, bool first_
     }
 }
 
+void tlb_init_zeroed(struct hart *hart)
+{
+    /* Zero is the tag of page 0, which only the first entry can have. */
+    for (unsigned i = 0; i < MMU_COUNT; i++) {
+        hart->tlb[i][0].load_tag = hart->tlb[i][0].store_tag = invalid_tag(0);
+        hart->tlb_is_clear[i] = true;
+    }
+    for (unsigned privilege = 0; privilege <= PRIV_M; privilege++) {
+        hart->fetch[privilege][0].tag = hart->fetch[privilege][0].pa_tag = TLB_NO_PAGE;
+        hart->fetch_is_clear[privilege] = true;
+    }
+}
+
 /* ---- fetches ---- */
 
 static unsigned fetch_bit(gva_t va)

@@ -72,6 +72,13 @@ static void enter_trap(struct hart *hart, uint64_t cause, uint64_t delegated, ui
 
     hart->reserved_at = 0;
     hart->traps++;
+    if (hart->config.user) {
+        hart->mcause = cause;
+        hart->mtval = tval;
+        hart->leave = true;
+        hart->exit_reason = HART_EXIT_TRAP;
+        return;
+    }
     /* On virtual time, traps pass time: let the machine look at its timers. */
     if (UNLIKELY(hart->stop_at != UINT64_MAX))
         atomic_store_explicit(&hart->limit, 0, memory_order_relaxed);

@@ -9,6 +9,7 @@
 
 #include "host/map.h"
 #include "mem/space.h"
+#include "port/user_memory.h"
 #include "translator/listing.h"
 
 #define DEFAULT_CACHE_BYTES (UINT64_C(128) << 20)
@@ -18,7 +19,25 @@
 #define THUNK_BYTES         8192
 /* Room one unit may need in either part. */
 #define UNIT_ROOM           (UINT64_C(64) << 10)
+/* Accesses, and jumps, of a unit at the most. */
+#define MAX_SITES           400
 #define SETTLE_STEP         (1u << 20)
+
+#define PAGE_LINKS    (1u << 21)
+/* A host instruction that accesses memory takes three bytes, but most do something else. */
+#define FAULT_BYTES   8
+
+static int create_user(struct translator *t, struct error *err)
+{
+    t->fault_room = t->hot_end / FAULT_BYTES;
+    t->page_link_room = PAGE_LINKS;
+    t->page_link_count = 1;
+    t->faults = map_lazy(t->fault_room * sizeof(*t->faults), "access sites", err);
+    if (!t->faults)
+        return -ENOMEM;
+    t->page_links = map_lazy(PAGE_LINKS * sizeof(*t->page_links), "jump sites", err);
+    return t->page_links ? 0 : -ENOMEM;
+}
 
 int cache_create(struct translator *t, struct error *err)
 {
@@ -35,7 +54,7 @@ int cache_create(struct translator *t, struct error *err)
     t->hot_end = HOT_SHARE(t->map.size);
     t->cold_at = t->hot_end;
     t->cold_end = t->map.size;
-    return 0;
+    return t->options.user ? create_user(t, err) : 0;
 }
 
 /* Keys are never removed while harts run, so that a search ends at the first free
@@ -94,6 +113,22 @@ static void unlink_jumps(struct translator *t, const struct unit *unit)
                    cache_write_address(t, unit->links[i].stub));
 }
 
+/* Any unit of the page may lead to one that is gone; of a process VM, any unit. */
+static void unlink_page(struct translator *t, struct guest_page *page)
+{
+    lock_links(t);
+    for (struct unit *unit = page->units; unit; unit = unit->next)
+        unlink_jumps(t, unit);
+    for (uint32_t i = page->incoming; i;) {
+        struct page_link *link = &t->page_links[i];
+        emit_patch(cache_write_address(t, link->site), cache_write_address(t, link->stub));
+        link->is_linked = false;
+        i = link->next;
+    }
+    page->incoming = 0;
+    unlock_links(t);
+}
+
 static void kill_unit(struct translator *t, const struct guest_page *page, struct unit *unit)
 {
     for (unsigned i = 0; i < unit->entry_count; i++)
@@ -102,8 +137,21 @@ static void kill_unit(struct translator *t, const struct guest_page *page, struc
     free(unit);
 }
 
-static bool is_unchanged(const struct guest_page *page, const struct unit *unit)
+static bool is_unchanged(const struct translator *t, const struct guest_page *page,
+                         const struct unit *unit)
 {
+    uint8_t now[PAGE_SIZE];
+    size_t size = (size_t)(unit->last - unit->first);
+
+    if (t->options.user) {
+        /* Up to the end of the page, and what follows of an instruction that crosses it. */
+        size_t in_page = MIN(size, PAGE_SIZE - unit->first);
+        return t->user->fetch(t->user->owner, page->gpa + unit->first, now, in_page) &&
+               memcmp(unit->source, now, in_page) == 0 &&
+               (size == in_page ||
+                (t->user->fetch(t->user->owner, page->gpa + PAGE_SIZE, now, size - in_page) &&
+                 memcmp(unit->source + in_page, now, size - in_page) == 0));
+    }
     return memcmp(unit->source, page->ram + unit->first, (size_t)(unit->last - unit->first)) == 0;
 }
 
@@ -116,7 +164,7 @@ static bool check_page(struct translator *t, struct guest_page *page)
     t->stats.pages_checked++;
     while (*link) {
         struct unit *unit = *link;
-        if (is_unchanged(page, unit)) {
+        if (is_unchanged(t, page, unit)) {
             link = &unit->next;
             continue;
         }
@@ -124,14 +172,52 @@ static bool check_page(struct translator *t, struct guest_page *page)
         kill_unit(t, page, unit);
         changed = true;
     }
-    if (changed) {
-        /* Any unit of the page may lead to one that is gone. */
-        lock_links(t);
-        for (struct unit *unit = page->units; unit; unit = unit->next)
-            unlink_jumps(t, unit);
-        unlock_links(t);
-    }
+    if (changed)
+        unlink_page(t, page);
     return changed;
+}
+
+/* The same for those that have something in [first, last) of the page, changed or not. */
+static bool kill_range(struct translator *t, struct guest_page *page, uint64_t first,
+                       uint64_t last, bool all)
+{
+    struct unit **link = &page->units;
+    bool changed = false;
+
+    while (*link) {
+        struct unit *unit = *link;
+        if (unit->last <= first || unit->first >= last || (!all && is_unchanged(t, page, unit))) {
+            link = &unit->next;
+            continue;
+        }
+        *link = unit->next;
+        kill_unit(t, page, unit);
+        changed = true;
+    }
+    if (changed)
+        unlink_page(t, page);
+    return changed;
+}
+
+void cache_invalidate(struct translator *t, gva_t first, gva_t last, bool all)
+{
+    bool changed = false;
+    /* The last instruction of the page before may end in the range. */
+    gva_t page_first = (first & ~PAGE_MASK) - (first >= PAGE_SIZE ? PAGE_SIZE : 0);
+    bool by_bucket = (last - page_first) / PAGE_SIZE > PAGE_BUCKETS;
+
+    for (gva_t at = page_first; !by_bucket && at < last; at += PAGE_SIZE) {
+        struct guest_page *page = cache_find_page(t, at);
+        if (page)
+            changed |= kill_range(t, page, at < first ? first - at : 0, last - at, all);
+    }
+    for (unsigned i = 0; by_bucket && i < PAGE_BUCKETS; i++)
+        for (struct guest_page *page = t->pages[i]; page; page = page->next)
+            if (page->gpa >= page_first && page->gpa < last)
+                changed |= kill_range(t, page, page->gpa < first ? first - page->gpa : 0,
+                                      last - page->gpa, all);
+    if (changed)
+        atomic_fetch_add(&t->kill_epoch, 1);
 }
 
 void cache_drop_units(struct translator *t, struct guest_page *page, unsigned offset,
@@ -148,10 +234,7 @@ void cache_drop_units(struct translator *t, struct guest_page *page, unsigned of
         *link = unit->next;
         kill_unit(t, page, unit);
     }
-    lock_links(t);
-    for (struct unit *unit = page->units; unit; unit = unit->next)
-        unlink_jumps(t, unit);
-    unlock_links(t);
+    unlink_page(t, page);
 }
 
 /* ---- suspects ----
@@ -170,15 +253,6 @@ static void suspect(struct translator *t, struct guest_page *page, uint64_t now)
     page->is_suspect = true;
     page->next_suspect = t->suspects;
     t->suspects = page;
-}
-
-struct guest_page *cache_find_page(struct translator *t, gpa_t gpa)
-{
-    struct guest_page *page = t->pages[(gpa >> PAGE_SHIFT) % PAGE_BUCKETS];
-
-    while (page && page->gpa != gpa)
-        page = page->next;
-    return page;
 }
 
 static void suspect_all(struct translator *t, uint64_t now)
@@ -222,7 +296,10 @@ struct guest_page *cache_page(struct translator *t, gpa_t gpa, const uint8_t *ra
     page->gpa = gpa;
     page->ram = ram;
     page->next = *bucket;
-    *bucket = page;
+    /* Light functions look for pages without a lock. */
+    __atomic_store_n(bucket, page, __ATOMIC_RELEASE);
+    if (t->options.user)
+        return page;
     /* Whoever has leave to store to it by now did not say so. */
     space_watch_page(t->space, gpa, true);
     suspect(t, page, atomic_fetch_add(&t->time, 1) + 1);
@@ -256,10 +333,26 @@ void cache_drop_stores(struct translator *t, struct translated_hart *th)
     th->dropped = now;
 }
 
+/* fence.i of a process VM, which has flush_icache for what happens often. */
+static void fence_user(struct translator *t)
+{
+    bool changed = false;
+
+    for (unsigned i = 0; i < PAGE_BUCKETS; i++)
+        for (struct guest_page *page = t->pages[i]; page; page = page->next)
+            changed |= check_page(t, page);
+    if (changed)
+        atomic_fetch_add(&t->kill_epoch, 1);
+}
+
 void cache_fence(struct translator *t, struct translated_hart *th)
 {
     bool changed = false;
 
+    if (t->options.user) {
+        fence_user(t);
+        return;
+    }
     if (atomic_load(&t->newest_suspect) > th->dropped || t->stored_count)
         cache_drop_stores(t, th);
     take_stored(t, atomic_fetch_add(&t->time, 1) + 1);
@@ -284,7 +377,9 @@ void cache_fence(struct translator *t, struct translated_hart *th)
 bool cache_has_room(const struct translator *t)
 {
     return t->hot_end - t->hot_at >= UNIT_ROOM && t->cold_end - t->cold_at >= UNIT_ROOM &&
-           t->entry_count <= ENTRY_SLOTS / 2;
+           t->entry_count <= ENTRY_SLOTS / 2 &&
+           (!t->options.user || (t->fault_room - t->fault_count > MAX_SITES &&
+                                 t->page_link_room - t->page_link_count > MAX_SITES));
 }
 
 void cache_settle(struct translator *t)
@@ -306,7 +401,8 @@ static void free_pages(struct translator *t)
         while (t->pages[i]) {
             struct guest_page *page = t->pages[i];
             t->pages[i] = page->next;
-            space_watch_page(t->space, page->gpa, false);
+            if (t->space)
+                space_watch_page(t->space, page->gpa, false);
             while (page->units) {
                 struct unit *unit = page->units;
                 page->units = unit->next;
@@ -332,6 +428,8 @@ void cache_flush(struct translator *t)
     map_clear(t->entries, (size_t)ENTRY_SLOTS * sizeof(*t->entries));
     listing_clear(t);
     t->entry_count = 0;
+    atomic_store(&t->fault_count, 0);
+    t->page_link_count = 1;
     t->hot_at = t->hot_start;
     t->cold_at = t->hot_end;
     t->settled = 0;
@@ -358,9 +456,35 @@ void cache_leave(struct translated_hart *th)
     atomic_store(&th->in_code, 0);
 }
 
+int cache_renew(struct translator *t, struct error *err)
+{
+    struct code_map map;
+    int result = code_map_create(&map, t->map.size, err);
+
+    if (result < 0)
+        return result;
+    /* The parent's is not mapped here. What was malloc'd for it stays, untouched: most
+     * children soon execute another program. */
+    t->map = map;
+    memset(t->pages, 0, sizeof(t->pages));
+    map_clear(t->entries, (size_t)ENTRY_SLOTS * sizeof(*t->entries));
+    t->entry_count = 0;
+    atomic_store(&t->fault_count, 0);
+    t->page_link_count = 1;
+    t->hot_at = t->hot_start;
+    t->cold_at = t->hot_end;
+    t->settled = 0;
+    atomic_fetch_add(&t->flush_epoch, 1);
+    return 0;
+}
+
 void cache_destroy(struct translator *t)
 {
     free_pages(t);
+    if (t->faults)
+        map_free(t->faults, t->fault_room * sizeof(*t->faults));
+    if (t->page_links)
+        map_free(t->page_links, PAGE_LINKS * sizeof(*t->page_links));
     if (t->entries)
         map_free(t->entries, (size_t)ENTRY_SLOTS * sizeof(*t->entries));
     code_map_free(&t->map);

@@ -37,6 +37,15 @@ enum rounding_class {
     ROUNDING_SOFT, /* RMM and reserved: dynamic rounding goes to the interpreter */
 };
 
+/* The context of most code of a process VM. */
+#define CONTEXT_USER (MMU_U | PRIV_U << CONTEXT_PRIVILEGE_SHIFT | CONTEXT_FP_ON)
+
+/* Of process VMs; 0 for most code. */
+static inline uint64_t context_user_tag(unsigned context)
+{
+    return (uint64_t)(context ^ CONTEXT_USER) << CONTEXT_TAG_SHIFT;
+}
+
 /* ---- per hart ---- */
 
 #define JUMP_CACHE_SIZE       4096
@@ -158,6 +167,7 @@ struct guest_page {
     struct marks entered; /* offsets that some context may have code for */
     struct marks jumpy;   /* accesses whose base changes its page all the time */
     struct unit *units;
+    uint32_t incoming; /* process VMs: page_link that leads here, 0: none */
 };
 
 struct entry_slot {
@@ -170,11 +180,28 @@ struct entry_slot {
 #define PAGE_BUCKETS 4096
 #define MAX_STORED   512
 
+/* Of process VMs: a host instruction that accesses guest memory. */
+struct fault_site {
+    gva_t pc;      /* of the guest instruction */
+    uint32_t code; /* in the cache */
+};
+
+/* Of process VMs: a jump between units, which may be of different pages. Kept until the
+ * cache is flushed, so that the jump can be undone when its target is gone. */
+struct page_link {
+    uint32_t site; /* as in struct link */
+    uint32_t stub;
+    uint32_t next; /* in the target's page: index, 0: none */
+    bool is_linked;
+};
+
 /* Why host code returned to the dispatcher. */
 enum leave_reason {
     LEAVE_FIND,  /* hart->pc has no code that is known here */
     LEAVE_POLL,  /* look at the outside */
     LEAVE_JUMPY, /* the access at hart->pc wants another way to find its page */
+    LEAVE_ECALL, /* of a process VM */
+    LEAVE_FAULT, /* the host faulted in the access at hart->pc */
 };
 
 /* Code that units call or jump to; made once. */
@@ -198,6 +225,8 @@ struct thunks {
     const uint8_t *ecall;           /* ecx: info; r15 exact */
     const uint8_t *sret;            /* likewise */
     const uint8_t *execute_fetched; /* ecx: offset; r15 exact */
+    const uint8_t *exit_ecall;      /* rax: pc */
+    const uint8_t *exit_fault;      /* hart->pc set; all registers as at the access */
 };
 
 struct translation;
@@ -220,7 +249,7 @@ struct translator {
     _Atomic uint64_t flush_epoch;
     _Atomic uint64_t time;           /* of events of cache.c */
     _Atomic uint64_t newest_suspect; /* stored_at of the newest */
-    uint64_t kill_epoch;             /* raised when units are killed */
+    _Atomic uint64_t kill_epoch;     /* raised when units are killed */
     struct guest_page *suspects;
     struct space *space;
     /* Pages that became PAGE_STORED and are no suspects yet; guarded by `links`. */
@@ -231,6 +260,14 @@ struct translator {
 
     struct entry_slot *entries;
     size_t entry_count;
+    /* Process VMs only. */
+    const struct user_memory_port *user;
+    struct fault_site *faults; /* in the order of their code, which is that of time */
+    _Atomic size_t fault_count;
+    size_t fault_room;
+    struct page_link *page_links; /* [0] unused */
+    uint32_t page_link_count;
+    uint32_t page_link_room;
     struct guest_page *pages[PAGE_BUCKETS];
     struct translation *translation; /* work space; guarded by mutex */
     struct translator_stats stats;   /* guarded by mutex, but for what harts count */
@@ -249,8 +286,10 @@ struct translator {
 
 /* Behind a call of thunks.link, which may end anywhere. */
 struct PACKED link_data {
-    uint32_t site;
-    uint32_t offset; /* of the target in the page of the hart; CONTEXT_UNGROUPED << PAGE_SHIFT */
+    uint32_t site; /* of a process VM: index of the page_link */
+    /* Of the target in the page of the hart; CONTEXT_UNGROUPED << PAGE_SHIFT. Of a
+     * process VM: the target's address. */
+    uint64_t target;
 };
 
 /* ---- cache.c ---- */
@@ -291,6 +330,18 @@ void cache_enter(struct translator *t, struct translated_hart *th);
 void cache_leave(struct translated_hart *th);
 /* Patches a jump, unless something changes links right now. Light. */
 void cache_link(struct translator *t, uint32_t site, const uint8_t *code);
+/* The same of a process VM, to the code of `key` at `pc`. Light. */
+void cache_link_page(struct translator *t, uint32_t index, gva_t pc, uint64_t key);
+/* Kills units of a process VM in [first, last): those that have changed, or all. */
+void cache_invalidate(struct translator *t, gva_t first, gva_t last, bool all);
+/* In the child of a fork: a new and empty cache. */
+MUST_CHECK int cache_renew(struct translator *t, struct error *err);
+/* Makes an empty jump cache of zeroed memory. */
+static inline void cache_init_jumps(struct translated_hart *th)
+{
+    /* Zero is the tag of address 0, which only the first entry can have. */
+    th->jumps[0].tag = NO_TAG;
+}
 
 static inline uint8_t *cache_write_address(const struct translator *t, uint32_t at)
 {

@@ -2,6 +2,7 @@
  * What host code calls without giving up its registers: it keeps guest registers
  * in xmm registers, so nothing here, nor anything called from here, may use one.
  * The build compiles this file for general registers only. */
+#include "port/user_memory.h"
 #include "riscv/hart.h"
 #include "translator/run.h"
 
@@ -46,6 +47,10 @@ void context_update(struct translated_hart *th)
     if ((hart->mstatus & MSTATUS_FS) == MSTATUS_FS)
         context |= CONTEXT_FP_ON;
     th->context = context;
+    if (th->translator->options.user) {
+        th->context_tag = context_user_tag(context);
+        return;
+    }
     th->context_tag = (uint64_t)context << CONTEXT_TAG_SHIFT | asid_tag(hart);
 }
 
@@ -69,6 +74,12 @@ void context_sync(struct translated_hart *th)
 
 void context_clear_jumps(struct translated_hart *th)
 {
+    if (th->translator->options.user) {
+        for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
+            th->jumps[i] = (struct jump_entry){0, 0};
+        cache_init_jumps(th);
+        return;
+    }
     for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
         th->jumps[i].tag = NO_TAG;
 }
@@ -112,13 +123,48 @@ void cache_link(struct translator *t, uint32_t site, const uint8_t *code)
     atomic_store_explicit(&t->links, 0, memory_order_release);
 }
 
+void cache_link_page(struct translator *t, uint32_t index, gva_t pc, uint64_t key)
+{
+    struct page_link *link = &t->page_links[index];
+    struct guest_page *page = cache_find_page(t, pc & ~PAGE_MASK);
+
+    if (t->options.no_chaining || !page ||
+        atomic_exchange_explicit(&t->links, 1, memory_order_acquire))
+        return;
+    /* Looked for again: whoever kills a unit first takes its entries away, then undoes
+     * the links under this lock. */
+    const uint8_t *code = cache_find(t, key);
+    if (code && !link->is_linked) {
+        emit_patch(cache_write_address(t, link->site),
+                   cache_write_address(t, (uint32_t)(code - t->map.exec)));
+        link->is_linked = true;
+        link->next = page->incoming;
+        page->incoming = index;
+        t->stats.links++;
+    }
+    atomic_store_explicit(&t->links, 0, memory_order_release);
+}
+
+struct guest_page *cache_find_page(struct translator *t, gpa_t gpa)
+{
+    struct guest_page *page = t->pages[(gpa >> PAGE_SHIFT) % PAGE_BUCKETS];
+
+    while (page && page->gpa != gpa)
+        page = page->next;
+    return page;
+}
+
 /* Host code for `pc` in the hart's context, where it is executed next. */
 static const uint8_t *find(struct translated_hart *th, gva_t pc, unsigned variant)
 {
-    gpa_t page;
+    gpa_t page = pc & ~PAGE_MASK;
 
-    if (!hart_fetch_refill(&th->hart, pc, &page))
+    if (th->translator->options.user) {
+        if (pc >= USER_MEMORY_END)
+            return NULL;
+    } else if (!hart_fetch_refill(&th->hart, pc, &page)) {
         return NULL;
+    }
     return cache_find(th->translator, entry_key(page + (pc & PAGE_MASK), th->context | variant));
 }
 
@@ -140,13 +186,19 @@ const uint8_t *runtime_find(struct translated_hart *th, gva_t pc)
 
 const uint8_t *runtime_link(struct translated_hart *th, const struct link_data *data)
 {
-    gva_t pc = th->hart.page + (data->offset & PAGE_MASK);
-    const uint8_t *code = find(th, pc, data->offset >> PAGE_SHIFT);
+    bool is_user = th->translator->options.user;
+    unsigned variant = is_user ? 0 : (unsigned)(data->target >> PAGE_SHIFT);
+    gva_t pc = is_user ? data->target : th->hart.page + (data->target & PAGE_MASK);
+    const uint8_t *code = find(th, pc, variant);
 
     if (!code) {
         th->hart.pc = pc;
-        th->wanted_variant = data->offset >> PAGE_SHIFT;
+        th->wanted_variant = variant;
         return NULL;
+    }
+    if (is_user) {
+        cache_link_page(th->translator, data->site, pc, entry_key(pc, th->context));
+        return code;
     }
     cache_link(th->translator, data->site, code);
     return code;

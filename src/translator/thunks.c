@@ -263,6 +263,18 @@ static const uint8_t *make_jumpy(struct maker *m, const uint8_t *stored)
     return start;
 }
 
+/* rax: pc of an ecall. */
+static const uint8_t *make_exit_ecall(struct maker *m, const uint8_t *stored)
+{
+    const uint8_t *start = here(m);
+
+    emit_rm(&m->e, X86_MOV_STORE, 8, RAX, HART_FIELD(pc));
+    store_all(m);
+    emit_constant(&m->e, RAX, LEAVE_ECALL);
+    emit_jmp(&m->e, stored);
+    return start;
+}
+
 static const uint8_t *make_polls(struct maker *m, struct thunks *thunks)
 {
     const uint8_t *start = here(m);
@@ -302,6 +314,8 @@ void thunks_make(struct translator *t)
     thunks->execute = make_execute(&m, stored);
     thunks->execute_fetched = make_execute_fetched(&m, stored);
     thunks->jumpy = make_jumpy(&m, stored);
+    thunks->exit_ecall = make_exit_ecall(&m, stored);
+    thunks->exit_fault = make_exit(&m, LEAVE_FAULT, stored);
     thunks->csr = make_csr(&m, false, false);
     thunks->csr_fp = make_csr(&m, true, false);
     thunks->csr_saved = make_csr(&m, false, true);

@@ -8,6 +8,7 @@
 
 #include "base/endian.h"
 #include "host/clock.h"
+#include "port/user_memory.h"
 #include "translator/listing.h"
 
 #define DEFAULT_UNIT_LIMIT 96
@@ -109,18 +110,29 @@ void with_x(struct translation *tr, enum x86_op op, unsigned width, unsigned hos
 
 void pay_pending(struct translation *tr)
 {
-    if (tr->pending)
+    if (tr->pending && !tr->is_user)
         emit_ri(&tr->e, X86_ADD_IMM, 8, ICOUNT, (int32_t)tr->pending);
     tr->pending = 0;
 }
 
 uint32_t info_of(const struct translation *tr)
 {
-    return tr->insns[tr->at].offset | tr->pending << INFO_PENDING_SHIFT;
+    unsigned pending = tr->is_user ? 0 : tr->pending;
+
+    return tr->insns[tr->at].offset | pending << INFO_PENDING_SHIFT;
+}
+
+void emit_page(struct translation *tr)
+{
+    if (!tr->is_user)
+        return;
+    emit_constant(&tr->e, RAX, tr->page->gpa);
+    emit_rm(&tr->e, X86_MOV_STORE, 8, RAX, HART_FIELD(page));
 }
 
 void emit_fallback(struct translation *tr, const struct insn *insn)
 {
+    emit_page(tr);
     emit_constant(&tr->e, RAX, insn->raw);
     emit_constant(&tr->e, RCX, info_of(tr));
     emit_call(&tr->e, tr->t->thunks.execute);
@@ -131,10 +143,12 @@ void emit_fallback(struct translation *tr, const struct insn *insn)
 
 void emit_cold_fallback(struct translation *tr, const struct insn *insn, const uint8_t *resume)
 {
+    emit_page(tr);
     emit_constant(&tr->e, RAX, insn->raw);
     emit_constant(&tr->e, RCX, info_of(tr));
     emit_call(&tr->e, tr->t->thunks.execute);
-    emit_ri(&tr->e, X86_SUB_IMM, 8, ICOUNT, (int32_t)tr->pending + 1);
+    if (!tr->is_user)
+        emit_ri(&tr->e, X86_SUB_IMM, 8, ICOUNT, (int32_t)tr->pending + 1);
     emit_jmp(&tr->e, resume);
     tr->rax_at = NULL; /* that way leads there with something else */
 }
@@ -146,10 +160,10 @@ void emit_jcc_cold(struct translation *tr, enum condition condition)
 }
 
 /* Index of the unit's instruction at `offset`, -1 if it has none there. */
-static int find_insn(const struct translation *tr, unsigned offset)
+static int find_insn(const struct translation *tr, int64_t offset)
 {
     for (unsigned i = 0; i < tr->count; i++)
-        if (tr->insns[i].offset == offset)
+        if ((int64_t)tr->insns[i].offset == offset)
             return (int)i;
     return -1;
 }
@@ -161,13 +175,15 @@ static uint8_t *emit_jump(struct translation *tr, int condition, const uint8_t *
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): patched through it later */
-static void add_link(struct translation *tr, uint8_t *site, uint32_t offset)
+static void add_link(struct translation *tr, uint8_t *site, int64_t offset)
 {
-    tr->pending_links[tr->link_count++] = (struct pending_link){site, offset};
+    uint64_t base = tr->is_user ? tr->page->gpa : 0;
+
+    tr->pending_links[tr->link_count++] = (struct pending_link){site, base + (uint64_t)offset};
 }
 
 /* Forward, or the limit has been looked at. */
-static void goto_unpolled(struct translation *tr, int condition, unsigned offset)
+static void goto_unpolled(struct translation *tr, int condition, int64_t offset)
 {
     int index = find_insn(tr, offset);
 
@@ -183,18 +199,23 @@ static void goto_unpolled(struct translation *tr, int condition, unsigned offset
 }
 
 /* Where the limit was reached on the way to `offset`. */
-static void emit_poll(struct translation *tr, unsigned offset)
+static void emit_poll(struct translation *tr, int64_t offset)
 {
     emit_jmp(&tr->e, tr->e.cold.at);
     to_cold(tr);
-    emit_constant(&tr->e, RCX, offset);
-    emit_jmp(&tr->e, tr->t->thunks.poll_here);
+    if (tr->is_user) {
+        emit_address(tr, RAX, offset);
+        emit_jmp(&tr->e, tr->t->thunks.poll_at);
+    } else {
+        emit_constant(&tr->e, RCX, (uint64_t)offset);
+        emit_jmp(&tr->e, tr->t->thunks.poll_here);
+    }
     to_hot(tr);
 }
 
-void emit_goto(struct translation *tr, int condition, unsigned offset)
+void emit_goto(struct translation *tr, int condition, int64_t offset)
 {
-    if (offset > tr->insns[tr->at].offset) {
+    if (offset > (int64_t)tr->insns[tr->at].offset) {
         goto_unpolled(tr, condition, offset);
         return;
     }
@@ -212,15 +233,45 @@ void emit_goto_variant(struct translation *tr, unsigned variant)
 {
     if (tr->pending)
         emit_ri(&tr->e, X86_ADD_IMM, 8, ICOUNT, (int32_t)tr->pending);
-    add_link(tr, emit_jmp(&tr->e, NULL), tr->insns[tr->at].offset | variant << PAGE_SHIFT);
+    add_link(tr, emit_jmp(&tr->e, NULL),
+             (int64_t)(tr->insns[tr->at].offset | variant << PAGE_SHIFT));
 }
 
 void emit_address(struct translation *tr, unsigned host, int64_t offset)
 {
+    if (tr->is_user) {
+        emit_constant(&tr->e, host, tr->page->gpa + (uint64_t)offset);
+        return;
+    }
     emit_rm(&tr->e, X86_MOV, 8, host, HART_FIELD(page));
     if (offset)
         emit_ri(&tr->e, X86_ADD_IMM, 8, host, (int32_t)offset);
 }
+
+#define JUMP_FIELD(member)                                                                       \
+    ((int64_t)(offsetof(struct translated_hart, jumps) + offsetof(struct jump_entry, member)) - \
+     HART_BIAS)
+
+/* Of a process VM: the context is a constant of the unit, most often with tag 0, and
+ * nobody asks for the page. */
+static void emit_user_jump_rax(struct translation *tr)
+{
+    struct emitter *e = &tr->e;
+    uint64_t tag = context_user_tag(tr->context);
+    unsigned wanted = RAX;
+
+    emit_rr(e, X86_MOV, 4, RCX, RAX);
+    emit_ri(e, X86_AND_IMM, 4, RCX, (JUMP_CACHE_SIZE - 1) * 2);
+    if (tag) {
+        emit_constant(e, RDX, tag);
+        emit_rr(e, X86_XOR, 8, RDX, RAX);
+        wanted = RDX;
+    }
+    emit_rm(e, X86_CMP_STORE, 8, wanted, at_index(HART_REG, RCX, 3, JUMP_FIELD(tag)));
+    emit_jcc(e, IF_NOT_EQUAL, tr->t->thunks.jump_miss);
+    emit_m(e, X86_JMP_R, 8, at_index(HART_REG, RCX, 3, JUMP_FIELD(code)));
+}
+_Static_assert(sizeof(struct jump_entry) == 16, "half an address times eight finds it");
 
 void emit_jump_rax(struct translation *tr, bool polls)
 {
@@ -230,6 +281,10 @@ void emit_jump_rax(struct translation *tr, bool polls)
     if (polls) {
         emit_rm(e, X86_CMP, 8, ICOUNT, HART_FIELD(limit));
         emit_jcc(e, IF_ABOVE_EQUAL, tr->t->thunks.poll_at);
+    }
+    if (tr->is_user) {
+        emit_user_jump_rax(tr);
+        return;
     }
     /* Entry (va / 2) % size, 16 bytes each. */
     if (tr->features->bmi2) {
@@ -241,19 +296,11 @@ void emit_jump_rax(struct translation *tr, bool polls)
     emit_ri(e, X86_AND_IMM, 4, RCX, (JUMP_CACHE_SIZE - 1) * (int)sizeof(struct jump_entry));
     emit_rm(e, X86_MOV, 8, RDX, TH_FIELD(context_tag));
     emit_rr(e, X86_XOR, 8, RDX, RAX);
-    emit_rm(e, X86_CMP_STORE, 8, RDX,
-            at_index(HART_REG, RCX, 0,
-                     (int64_t)(offsetof(struct translated_hart, jumps) +
-                               offsetof(struct jump_entry, tag)) -
-                         HART_BIAS));
+    emit_rm(e, X86_CMP_STORE, 8, RDX, at_index(HART_REG, RCX, 0, JUMP_FIELD(tag)));
     emit_jcc(e, IF_NOT_EQUAL, tr->t->thunks.jump_miss);
     emit_ri(e, X86_AND_IMM, 8, RAX, -(int32_t)PAGE_SIZE);
     emit_rm(e, X86_MOV_STORE, 8, RAX, HART_FIELD(page));
-    emit_m(e, X86_JMP_R, 8,
-           at_index(HART_REG, RCX, 0,
-                    (int64_t)(offsetof(struct translated_hart, jumps) +
-                              offsetof(struct jump_entry, code)) -
-                        HART_BIAS));
+    emit_m(e, X86_JMP_R, 8, at_index(HART_REG, RCX, 0, JUMP_FIELD(code)));
     e->out = out;
 }
 
@@ -262,6 +309,12 @@ void emit_jump_rax(struct translation *tr, bool polls)
 static bool is_near(int64_t offset)
 {
     return offset >= 0 && offset < (int64_t)PAGE_SIZE;
+}
+
+/* Whether a jump there can be patched to lead straight to its target. */
+static bool is_linkable(const struct translation *tr, int64_t offset)
+{
+    return tr->is_user || is_near(offset);
 }
 
 static bool target_is_aligned(const struct translation *tr, const struct insn *insn)
@@ -283,8 +336,8 @@ static bool translate_jal(struct translation *tr, const struct insn *insn)
         put_x(tr, insn->rd, host);
     }
     pay_pending(tr);
-    if (is_near(target)) {
-        emit_goto(tr, -1, (unsigned)target);
+    if (is_linkable(tr, target)) {
+        emit_goto(tr, -1, target);
     } else {
         emit_address(tr, RAX, target);
         emit_jump_rax(tr, insn->imm <= 0);
@@ -355,8 +408,8 @@ static bool translate_branch(struct translation *tr, const struct insn *insn)
     tr->pending++;
     pay_pending(tr);
     emit_compare(tr, insn);
-    if (is_near(target)) {
-        emit_goto(tr, condition, (unsigned)target);
+    if (is_linkable(tr, target)) {
+        emit_goto(tr, condition, target);
         return true;
     }
     emit_jcc_cold(tr, (enum condition)condition);
@@ -398,7 +451,7 @@ static bool decode_at(const struct translation *tr, unsigned offset, struct insn
     uint32_t raw = load_le16(at);
 
     if ((raw & 3) == 3) {
-        if (offset + 4 > PAGE_SIZE)
+        if (offset + 4 > tr->source_size)
             return false;
         raw |= (uint32_t)load_le16(at + 2) << 16;
     }
@@ -497,7 +550,7 @@ static bool translate_one(struct translation *tr, const struct insn *insn)
 static void emit_continue(struct translation *tr, unsigned offset)
 {
     pay_pending(tr);
-    if (offset < PAGE_SIZE) {
+    if (is_linkable(tr, offset)) {
         add_link(tr, emit_jmp(&tr->e, NULL), offset);
         return;
     }
@@ -509,6 +562,7 @@ static void emit_continue(struct translation *tr, unsigned offset)
 static void emit_straddling(struct translation *tr, unsigned offset)
 {
     pay_pending(tr);
+    emit_page(tr);
     emit_constant(&tr->e, RCX, offset);
     emit_jmp(&tr->e, tr->t->thunks.execute_fetched);
 }
@@ -555,14 +609,24 @@ static uint32_t cache_offset(const struct translation *tr, const uint8_t *at)
 
 static void make_link_stubs(struct translation *tr)
 {
+    struct translator *t = tr->t;
+
+    if (tr->is_user && t->page_link_count + tr->link_count > t->page_link_room)
+        tr->e.overflow = true;
     to_cold(tr);
-    for (unsigned i = 0; i < tr->link_count; i++) {
+    for (unsigned i = 0; i < tr->link_count && !tr->e.overflow; i++) {
         const struct pending_link *link = &tr->pending_links[i];
         const uint8_t *stub = tr->e.out->at;
         uint32_t site = cache_offset(tr, link->site);
-        emit_call(&tr->e, tr->t->thunks.link);
-        emit_u32(&tr->e, site);
-        emit_u32(&tr->e, link->offset);
+        uint32_t name = site;
+        if (tr->is_user) {
+            name = t->page_link_count++;
+            t->page_links[name] = (struct page_link){site, cache_offset(tr, stub), 0, false};
+        }
+        emit_call(&tr->e, t->thunks.link);
+        emit_u32(&tr->e, name);
+        emit_u32(&tr->e, (uint32_t)link->target);
+        emit_u32(&tr->e, (uint32_t)(link->target >> 32));
         emit_patch(link->site, stub);
         tr->links[i] = (struct link){site, cache_offset(tr, stub)};
     }
@@ -604,7 +668,7 @@ static struct unit *make_unit(const struct translation *tr)
         .cold = cache_offset(tr, tr->e.cold.start),
         .cold_size = (uint32_t)(tr->e.cold.at - tr->e.cold.start),
         .guest_count = (uint16_t)tr->count,
-        .link_count = (uint16_t)tr->link_count,
+        .link_count = tr->is_user ? 0 : (uint16_t)tr->link_count,
         .links = (struct link *)(void *)(memory + links_at),
         .entries = (uint16_t *)(void *)(memory + entries_at),
         .source = memory + source_at,
@@ -615,6 +679,19 @@ static struct unit *make_unit(const struct translation *tr)
         if (tr->insns[i].is_entry)
             unit->entries[unit->entry_count++] = tr->insns[i].offset;
     return unit;
+}
+
+/* For the handler of host faults, which may be looking at older ones right now. */
+static void publish_accesses(struct translation *tr)
+{
+    struct translator *t = tr->t;
+    size_t count = atomic_load_explicit(&t->fault_count, memory_order_relaxed);
+
+    for (unsigned i = 0; i < tr->access_count; i++)
+        t->faults[count + i] = (struct fault_site){tr->page->gpa + tr->accesses[i].offset,
+                                                   cache_offset(tr, tr->accesses[i].at)};
+    /* release: pairs with the acquire in translator_recover */
+    atomic_store_explicit(&t->fault_count, count + tr->access_count, memory_order_release);
 }
 
 static void publish(struct translation *tr, struct unit *unit)
@@ -631,9 +708,33 @@ static void publish(struct translation *tr, struct unit *unit)
                          cache_offset(tr, tr->insns[i].label));
             mark(&tr->page->entered, tr->insns[i].offset);
         }
+    publish_accesses(tr);
     t->stats.units++;
     t->stats.guest_instructions += tr->count;
     t->stats.host_bytes += unit->code_size + unit->cold_size;
+}
+
+/* Copies the page: other harts may be writing it, and all that follows works on this
+ * copy. False: the program cannot execute it any more. */
+static bool read_source(struct translation *tr)
+{
+    const struct user_memory_port *user = tr->t->user;
+
+    tr->source_size = PAGE_SIZE;
+    if (!tr->is_user) {
+        memcpy(tr->source, tr->page->ram, PAGE_SIZE);
+        return true;
+    }
+    if (!user->fetch(user->owner, tr->page->gpa, tr->source, PAGE_SIZE))
+        return false;
+    if (user->fetch(user->owner, tr->page->gpa + PAGE_SIZE, tr->source + PAGE_SIZE, 2))
+        tr->source_size += 2;
+    return true;
+}
+
+static bool has_fault_room(const struct translation *tr)
+{
+    return tr->access_count <= tr->t->fault_room - tr->t->fault_count;
 }
 
 const uint8_t *translate_unit(struct translator *t, struct guest_page *page, unsigned offset,
@@ -651,10 +752,12 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     tr->has_compressed = extension_set_has(extensions, EXT_C);
     tr->rax_at = NULL;
     tr->count = tr->pending = tr->fixup_count = tr->link_count = tr->known_boxed = 0;
+    tr->access_count = 0;
+    tr->is_user = t->options.user;
+    if (!read_source(tr))
+        return NULL;
     emitter_init(&tr->e, t->map.write + t->hot_at, t->hot_end - t->hot_at,
                  t->map.write + t->cold_at, t->cold_end - t->cold_at);
-    /* Other harts may be writing the page: all that follows works on this copy. */
-    memcpy(tr->source, page->ram, PAGE_SIZE);
     collect(tr, offset);
     if (tr->count == 0) {
         tr->insns[0] = (struct translated_insn){.offset = (uint16_t)offset, .is_entry = true};
@@ -669,7 +772,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     }
     patch_fixups(tr);
     make_link_stubs(tr);
-    struct unit *unit = tr->e.overflow ? NULL : make_unit(tr);
+    struct unit *unit = tr->e.overflow || !has_fault_room(tr) ? NULL : make_unit(tr);
     if (!unit)
         return NULL;
     publish(tr, unit);

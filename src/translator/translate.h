@@ -18,6 +18,7 @@ enum access_way {
     ACCESS_SLOT,
     ACCESS_LEADER, /* of a group: checks for all of it */
     ACCESS_MEMBER,
+    ACCESS_DIRECT, /* of a process VM: guest addresses are the host's */
 };
 
 struct translated_insn {
@@ -45,12 +46,19 @@ struct fixup {
 /* A stub to be written to the cold part: leads on through the linker. */
 struct pending_link {
     uint8_t *site;
-    uint32_t offset; /* struct link_data.offset */
+    uint64_t target; /* struct link_data.target */
+};
+
+/* A host instruction that accesses guest memory directly. */
+struct access_site {
+    const uint8_t *at;
+    uint16_t offset; /* of the guest instruction in its page */
 };
 
 struct translation {
     struct emitter e;
     struct translator *t;
+    bool is_user; /* of a process VM: see translator_options.user */
     const struct cpu_features *features;
     const struct extension_set *extensions;
     struct guest_page *page;
@@ -73,7 +81,12 @@ struct translation {
     struct fixup fixups[UNIT_MAX_LINKS];
     struct pending_link pending_links[UNIT_MAX_LINKS];
     struct link links[UNIT_MAX_LINKS];
-    uint8_t source[PAGE_SIZE]; /* the page as it is translated */
+    struct access_site accesses[2 * UNIT_MAX_INSNS];
+    unsigned access_count;
+    /* The page as it is translated; of a process VM also the halfword behind it, if that
+     * is code. */
+    uint8_t source[PAGE_SIZE + 2];
+    unsigned source_size;
 };
 
 /* Translates one instruction; false: leave it to the interpreter. What it emitted
@@ -117,9 +130,11 @@ void emit_fallback(struct translation *tr, const struct insn *insn);
 /* The same in the cold part, for an instruction whose fast path went wrong; comes
  * back to `resume`. */
 void emit_cold_fallback(struct translation *tr, const struct insn *insn, const uint8_t *resume);
-/* Jumps to the instruction at `offset` of this page; r15 is exact. `condition`
- * negative: always. */
-void emit_goto(struct translation *tr, int condition, unsigned offset);
+/* Jumps to the instruction at `offset` of this page, or of a process VM relative to it;
+ * r15 is exact. `condition` negative: always. */
+void emit_goto(struct translation *tr, int condition, int64_t offset);
+/* Before thunks that take an offset in the page: hart->page is right. Changes rax. */
+void emit_page(struct translation *tr);
 /* Jumps from the cold part to a variant of this unit that begins with the current
  * instruction. */
 void emit_goto_variant(struct translation *tr, unsigned variant);
@@ -145,6 +160,10 @@ void emit_jcc_cold(struct translation *tr, enum condition condition);
 
 /* ---- memory (translate_memory.c) ---- */
 
+/* Of a process VM: the host instruction emitted next accesses guest memory for the
+ * current one, with all guest registers at their places. */
+void note_access(struct translation *tr);
+
 /* Decides the way of each access of the unit. */
 void plan_memory(struct translation *tr);
 
@@ -153,10 +172,12 @@ void plan_memory(struct translation *tr);
 struct lookup {
     uint8_t *start;        /* to try again: the base register is in its place */
     unsigned ea;           /* host register with the address */
-    uint8_t *slow;         /* jump to the slow path */
+    uint8_t *slow;         /* jump to the slow path; NULL: there is none */
     uint8_t *slow_aligned; /* second one, for misaligned atomics, or NULL */
 };
 /* In the cold part: tries again when ZF is set. */
 void emit_retry(struct translation *tr, const struct insn *insn, const uint8_t *start);
 struct lookup emit_lookup(struct translation *tr, const struct insn *insn, unsigned size,
                           bool is_store, bool must_align);
+/* rcx = the place itself. */
+void emit_place(struct translation *tr, const struct lookup *place);

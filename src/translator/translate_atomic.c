@@ -25,12 +25,14 @@ static void finish_atomic(struct translation *tr, const struct insn *insn,
         info_of(tr) | (size == 8 ? 3u : 2u) << INFO_SIZE_SHIFT | (is_store ? INFO_STORE : 0);
 
     to_cold(tr);
-    emit_patch(place->slow, e->out->at);
-    if (place->ea != RAX)
-        emit_rr(e, X86_MOV, 8, RAX, place->ea);
-    emit_constant(e, RCX, info);
-    emit_call(e, tr->t->thunks.refill);
-    emit_retry(tr, insn, place->start);
+    if (place->slow) {
+        emit_patch(place->slow, e->out->at);
+        if (place->ea != RAX)
+            emit_rr(e, X86_MOV, 8, RAX, place->ea);
+        emit_constant(e, RCX, info);
+        emit_call(e, tr->t->thunks.refill);
+        emit_retry(tr, insn, place->start);
+    }
     emit_patch(place->slow_aligned, e->out->at);
     emit_cold_fallback(tr, insn, resume);
     to_hot(tr);
@@ -50,7 +52,8 @@ static void emit_lr(struct translation *tr, const struct insn *insn)
     unsigned size = is_wide(insn) ? 8 : 4;
     struct lookup place = emit_lookup(tr, insn, size, false, true);
 
-    emit_rm(e, X86_LEA, 8, RCX, at_index(place.ea, RCX, 0, 0));
+    emit_place(tr, &place);
+    note_access(tr);
     emit_rm(e, X86_MOV, size, RAX, at_register(RCX, 0));
     emit_rm(e, X86_MOV_STORE, 8, RCX, HART_FIELD(reserved_at));
     emit_rm(e, X86_MOV_STORE, 8, RAX, HART_FIELD(reserved_value));
@@ -64,11 +67,12 @@ static void emit_sc(struct translation *tr, const struct insn *insn)
     unsigned size = is_wide(insn) ? 8 : 4;
     struct lookup place = emit_lookup(tr, insn, size, true, true);
 
-    emit_rm(e, X86_LEA, 8, RCX, at_index(place.ea, RCX, 0, 0));
+    emit_place(tr, &place);
     unsigned value = get_x(tr, insn->rs2, RDX);
     emit_rm(e, X86_CMP, 8, RCX, HART_FIELD(reserved_at));
     uint8_t *failed = emit_jcc_short(e, IF_NOT_EQUAL);
     emit_rm(e, X86_MOV, 8, RAX, HART_FIELD(reserved_value));
+    note_access(tr);
     emit_lock(e);
     emit_rm(e, X86_CMPXCHG, size, value, at_register(RCX, 0));
     emit_patch_short(e, failed);
@@ -102,6 +106,7 @@ static void emit_amo_loop(struct translation *tr, const struct insn *insn, unsig
     const struct amo_row *row = &amo_rows[insn->op];
     struct emitter *e = &tr->e;
 
+    note_access(tr);
     emit_rm(e, X86_MOV, size, RAX, at_register(RCX, 0));
     const uint8_t *again = e->out->at;
     copy_x(tr, RDX, insn->rs2);
@@ -117,6 +122,7 @@ static void emit_amo_loop(struct translation *tr, const struct insn *insn, unsig
                                                        : X86_CMOVAE),
                 size, RDX, RAX);
     }
+    note_access(tr);
     emit_lock(e);
     emit_rm(e, X86_CMPXCHG, size, RDX, at_register(RCX, 0));
     emit_jcc(e, IF_NOT_EQUAL, again);
@@ -129,16 +135,18 @@ static void emit_amo(struct translation *tr, const struct insn *insn)
     struct lookup place = emit_lookup(tr, insn, size, true, true);
     struct host_memory at = at_register(RCX, 0);
 
-    emit_rm(e, X86_LEA, 8, RCX, at_index(place.ea, RCX, 0, 0));
+    emit_place(tr, &place);
     switch (insn->op) {
     case OP_amoswap_w:
     case OP_amoswap_d:
         copy_x(tr, RAX, insn->rs2);
+        note_access(tr);
         emit_rm(e, X86_XCHG, size, RAX, at);
         break;
     case OP_amoadd_w:
     case OP_amoadd_d:
         copy_x(tr, RAX, insn->rs2);
+        note_access(tr);
         emit_lock(e);
         emit_rm(e, X86_XADD, size, RAX, at);
         break;

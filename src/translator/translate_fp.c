@@ -93,6 +93,7 @@ static void emit_check_boxed(struct fp_piece *piece)
     to_cold(tr);
     for (unsigned i = 0; i < count; i++)
         emit_patch(unboxed[i], tr->e.cold.at);
+    emit_page(tr);
     emit_constant(&tr->e, RAX, insn->raw);
     emit_constant(&tr->e, RCX, info_of(tr));
     emit_call(&tr->e, tr->t->thunks.execute);

@@ -134,10 +134,10 @@ static void emit_auipc(struct translation *tr, const struct insn *insn)
     unsigned target = target_x(insn->rd, RAX);
     int64_t offset = (int64_t)insn->imm + tr->insns[tr->at].offset;
 
-    emit_rm(&tr->e, X86_MOV, 8, target, HART_FIELD(page));
-    if (offset == (int32_t)offset) {
-        emit_ri(&tr->e, X86_ADD_IMM, 8, target, (int32_t)offset);
+    if (tr->is_user || offset == (int32_t)offset) {
+        emit_address(tr, target, offset);
     } else {
+        emit_address(tr, target, 0);
         emit_constant(&tr->e, RCX, (uint64_t)offset);
         emit_rr(&tr->e, X86_ADD, 8, target, RCX);
     }

@@ -65,6 +65,13 @@ static struct host_memory slot_field(const struct translation *tr, unsigned reg,
 
 _Static_assert(sizeof(struct tlb_entry) == 32, "the look-up scales by it");
 
+void note_access(struct translation *tr)
+{
+    if (tr->is_user)
+        tr->accesses[tr->access_count++] =
+            (struct access_site){tr->e.out->at, tr->insns[tr->at].offset};
+}
+
 /* ---- planning ----
  *
  * HASHED looks the page up in the first-level TLB. SLOT compares it with the page
@@ -171,6 +178,11 @@ void plan_memory(struct translation *tr)
 {
     struct planner planner = {.tr = tr};
 
+    if (tr->is_user) {
+        for (unsigned i = 0; i < tr->count; i++)
+            tr->insns[i].way = ACCESS_DIRECT;
+        return;
+    }
     for (unsigned reg = 0; reg < 32; reg++)
         planner.groups[reg].leader = NO_INSN;
     for (unsigned i = 0; i < tr->count; i++) {
@@ -257,8 +269,17 @@ struct lookup emit_lookup(struct translation *tr, const struct insn *insn, unsig
         emit_ri(e, X86_TEST_IMM, 1, place.ea, (int32_t)size - 1);
         place.slow_aligned = emit_jcc(e, IF_NOT_EQUAL, NULL);
     }
-    place.slow = emit_hashed(tr, place.ea, size, is_store);
+    if (!tr->is_user)
+        place.slow = emit_hashed(tr, place.ea, size, is_store);
     return place;
+}
+
+void emit_place(struct translation *tr, const struct lookup *place)
+{
+    if (tr->is_user)
+        emit_rr(&tr->e, X86_MOV, 8, RCX, place->ea);
+    else
+        emit_rm(&tr->e, X86_LEA, 8, RCX, at_index(place->ea, RCX, 0, 0));
 }
 
 /* An access under way: what is to be emitted for it, and where. */
@@ -343,6 +364,9 @@ static struct memory_access begin_access(struct translation *tr, const struct in
     access.start = tr->e.out->at;
     access.place = at_index(access.base, RCX, 0, insn->imm);
     switch ((enum access_way)access.plan->way) {
+    case ACCESS_DIRECT:
+        access.place = at_register(access.base, insn->imm);
+        return access;
     case ACCESS_HASHED:
     case ACCESS_SLOT:
         access.miss = emit_slot_check(tr, &access, insn->imm, access.row->size);
@@ -471,7 +495,7 @@ static bool begin_cold(struct translation *tr, const struct memory_access *acces
     struct emitter *e = &tr->e;
     uint8_t *slow = access->miss;
 
-    if (access->plan->way == ACCESS_MEMBER)
+    if (access->plan->way == ACCESS_MEMBER || access->plan->way == ACCESS_DIRECT)
         return false;
     if (access->plan->way == ACCESS_LEADER) {
         emit_leader_miss(tr, access, hot);
@@ -506,6 +530,7 @@ static void emit_load(struct translation *tr, const struct insn *insn)
     unsigned target = target_x(insn->rd, RAX);
 
     const uint8_t *hot = e->out->at;
+    note_access(tr);
     emit_rm(e, (enum x86_op)row->op, row->width, target, access.place);
     const uint8_t *have_value = e->out->at;
     tr->puts_last = true;
@@ -528,6 +553,7 @@ static void emit_store(struct translation *tr, const struct insn *insn)
 
     const uint8_t *hot = e->out->at;
     unsigned value = get_x(tr, insn->rs2, RDX);
+    note_access(tr);
     emit_rm(e, (enum x86_op)row->op, row->width, value, access.place);
     const uint8_t *done = e->out->at;
     if (!begin_cold(tr, &access, hot, access_info(tr, row->size, true)))
@@ -554,6 +580,7 @@ static void emit_fp_load(struct translation *tr, const struct insn *insn)
     bool is_single = row->size == 4;
 
     const uint8_t *hot = e->out->at;
+    note_access(tr);
     emit_rm(e, (enum x86_op)row->op, row->width, xmm, access.place);
     if (is_single)
         emit_box(tr, xmm);
@@ -583,9 +610,11 @@ static void emit_fp_store(struct translation *tr, const struct insn *insn)
 
     const uint8_t *hot = e->out->at;
     if (xmm != NO_XMM) {
+        note_access(tr);
         emit_rm(e, (enum x86_op)row->op, row->width, xmm, access.place);
     } else {
         emit_rm(e, X86_MOV, 8, RDX, guest_f(insn->rs2));
+        note_access(tr);
         emit_rm(e, X86_MOV_STORE, row->size, RDX, access.place);
     }
     const uint8_t *done = e->out->at;
@@ -636,7 +665,7 @@ bool translate_memory(struct translation *tr, const struct insn *insn)
 
     if (row->size == 0)
         return false;
-    if (!can_inline(tr, insn))
+    if (!can_inline(tr, insn) || (tr->is_user && tr->t->options.no_fast_memory))
         return false;
     if (row->is_fp) {
         if (row->is_store)

@@ -116,7 +116,10 @@ static void emit_answers(struct translation *tr, const struct insn *insn)
     emit_address(tr, RAX, next);
     emit_ri(e, X86_CMP_IMM, 4, RDX, CSR_ANSWER_POLL);
     emit_jcc(e, IF_EQUAL, tr->t->thunks.poll_at);
-    emit_jump_rax(tr, false);
+    if (tr->is_user) /* whose jumps look in this unit's context only */
+        emit_jmp(e, tr->t->thunks.jump_miss);
+    else
+        emit_jump_rax(tr, false);
 }
 
 /* Everything retired before is counted; the access counts when it is done. */
@@ -134,7 +137,8 @@ static void emit_call_csr(struct translation *tr, const struct insn *insn, const
     emit_trap(e);
     to_hot(tr);
     put_x(tr, insn->rd, RAX);
-    emit_ri(e, X86_ADD_IMM, 8, ICOUNT, 1);
+    if (!tr->is_user)
+        emit_ri(e, X86_ADD_IMM, 8, ICOUNT, 1);
     emit_rr(e, X86_TEST, 4, RDX, RDX);
     emit_jcc_cold(tr, IF_NOT_EQUAL);
     emit_answers(tr, insn);
@@ -172,6 +176,14 @@ bool translate_trap(struct translation *tr, const struct insn *insn)
     unsigned privilege = (tr->context >> CONTEXT_PRIVILEGE_SHIFT) & 3;
     const uint8_t *thunk = NULL;
 
+    if (tr->is_user && insn->op != OP_ecall)
+        return false;
+    if (tr->is_user) {
+        emit_address(tr, RAX, tr->insns[tr->at].offset);
+        emit_jmp(&tr->e, tr->t->thunks.exit_ecall);
+        tr->ended = true;
+        return true;
+    }
     if (insn->op == OP_ecall && privilege == PRIV_U)
         thunk = tr->t->thunks.ecall;
     if (insn->op == OP_sret && privilege != PRIV_U)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "mem/space.h"
+#include "port/user_memory.h"
 #include "riscv/fetch.h"
 #include "translator/listing.h"
 #include "translator/run.h"
@@ -71,7 +72,9 @@ void translator_attach(struct translator *t, struct hart *hart)
 {
     struct translated_hart *th = of_hart(hart);
 
-    memset((char *)th + sizeof(th->hart), 0, sizeof(*th) - sizeof(th->hart));
+    /* A process VM's is zeroed, and starts without touching all of it. */
+    if (!t->options.user)
+        memset((char *)th + sizeof(th->hart), 0, sizeof(*th) - sizeof(th->hart));
     th->translator = t;
     th->host_mxcsr = 0x1f80;
     th->flush_epoch = UINT64_MAX; /* fills the jump cache with invalid tags */
@@ -83,9 +86,29 @@ void translator_attach(struct translator *t, struct hart *hart)
         .nan32 = {UINT64_C(0xffffffff7fc00000), 0},
         .two63 = {UINT64_C(0x43e0000000000000), UINT64_C(0x5f000000)},
     };
+    if (t->options.user)
+        cache_init_jumps(th);
     pthread_mutex_lock(&t->mutex);
+    if (t->options.user) {
+        t->user = hart->config.user;
+        th->flush_epoch = atomic_load(&t->flush_epoch);
+        th->kill_epoch = t->kill_epoch;
+        th->fetch_epoch = hart->fetch_epoch;
+        th->code_generation = hart->code_generation;
+    }
     th->next = t->harts;
     t->harts = th;
+    pthread_mutex_unlock(&t->mutex);
+}
+
+void translator_detach(struct translator *t, struct hart *hart)
+{
+    struct translated_hart **link = &t->harts;
+
+    pthread_mutex_lock(&t->mutex);
+    while (*link != of_hart(hart))
+        link = &(*link)->next;
+    *link = of_hart(hart)->next;
     pthread_mutex_unlock(&t->mutex);
 }
 
@@ -109,7 +132,8 @@ static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned 
 {
     struct translator *t = th->translator;
     gpa_t page_gpa = gpa & ~PAGE_MASK;
-    const uint8_t *ram = space_ram(th->hart.config.space, page_gpa, PAGE_SIZE);
+    const uint8_t *ram =
+        t->options.user ? NULL : space_ram(th->hart.config.space, page_gpa, PAGE_SIZE);
     unsigned context = th->context | variant;
     const uint8_t *code = NULL;
 
@@ -133,6 +157,17 @@ static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned 
     return code;
 }
 
+/* Units are gone: no jump may be remembered to lead to them. */
+static void see_kills(struct translated_hart *th)
+{
+    uint64_t epoch = atomic_load_explicit(&th->translator->kill_epoch, memory_order_acquire);
+
+    if (LIKELY(th->kill_epoch == epoch))
+        return;
+    context_clear_jumps(th);
+    th->kill_epoch = epoch;
+}
+
 static void fence_code(struct translated_hart *th)
 {
     struct translator *t = th->translator;
@@ -141,9 +176,7 @@ static void fence_code(struct translated_hart *th)
     pthread_mutex_lock(&t->mutex);
     th->code_generation = th->hart.code_generation;
     cache_fence(t, th);
-    if (th->kill_epoch != t->kill_epoch)
-        context_clear_jumps(th);
-    th->kill_epoch = t->kill_epoch;
+    see_kills(th);
     atomic_store(&th->in_code, 1);
     pthread_mutex_unlock(&t->mutex);
 }
@@ -204,6 +237,13 @@ static void change_way(struct translated_hart *th)
     pthread_mutex_unlock(&t->mutex);
 }
 
+static void leave_for_fault(struct hart *hart)
+{
+    hart->reserved_at = 0;
+    hart->leave = true;
+    hart->exit_reason = HART_EXIT_FAULT;
+}
+
 /* Runs host code until it wants something. */
 static void run_code(struct translated_hart *th)
 {
@@ -225,7 +265,11 @@ static void run_code(struct translated_hart *th)
             change_way(th);
             continue;
         }
-        if (reason == LEAVE_POLL) {
+        if (reason == LEAVE_ECALL)
+            hart_exception(&th->hart, CAUSE_ECALL_U, 0);
+        if (reason == LEAVE_FAULT)
+            leave_for_fault(&th->hart);
+        if (reason == LEAVE_POLL || reason == LEAVE_ECALL || reason == LEAVE_FAULT) {
             th->counters.exits_poll++;
             return;
         }
@@ -241,6 +285,22 @@ static bool is_debugged(const struct hart *hart)
            debug->stop_on_ebreak;
 }
 
+/* As translator_run: nothing here happens after a number of instructions. */
+static enum hart_exit run_user(struct translator *t, struct hart *hart)
+{
+    struct translated_hart *th = of_hart(hart);
+    enum hart_exit reason = HART_EXIT_POLL;
+
+    hart_begin_run(hart, UINT64_MAX >> 1);
+    cache_enter(t, th);
+    /* After the limit was set: whoever kills units kicks all harts. */
+    see_kills(th);
+    run_code(th);
+    hart_has_left(hart, &reason);
+    cache_leave(th);
+    return reason;
+}
+
 enum hart_exit translator_run(struct translator *t, struct hart *hart)
 {
     struct translated_hart *th = of_hart(hart);
@@ -250,6 +310,8 @@ enum hart_exit translator_run(struct translator *t, struct hart *hart)
     th->has_run = true;
     if (UNLIKELY(is_debugged(hart)))
         return hart_run(hart);
+    if (t->options.user)
+        return run_user(t, hart);
     hart_begin_run(hart, SLICE);
     if (UNLIKELY(atomic_load_explicit(&t->newest_suspect, memory_order_relaxed) > th->dropped))
         cache_drop_stores(t, th);
@@ -266,6 +328,71 @@ enum hart_exit translator_run(struct translator *t, struct hart *hart)
     }
     cache_leave(th);
     return reason;
+}
+
+/* ---- process VMs ---- */
+
+bool translator_recover(const struct translator *t, struct hart *hart, uintptr_t rip,
+                        uintptr_t *resume)
+{
+    uintptr_t start = (uintptr_t)t->map.exec;
+
+    if (rip - start >= t->map.size)
+        return false;
+    uint32_t at = (uint32_t)(rip - start);
+    size_t low = 0;
+    /* acquire: pairs with publish_accesses */
+    size_t high = atomic_load_explicit(&t->fault_count, memory_order_acquire);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (t->faults[middle].code < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == t->fault_count || t->faults[low].code != at)
+        return false;
+    hart->pc = t->faults[low].pc;
+    *resume = (uintptr_t)t->thunks.exit_fault - (uintptr_t)t->map.write + start;
+    return true;
+}
+
+void translator_invalidate(struct translator *t, gva_t first, gva_t last, bool unmapped)
+{
+    pthread_mutex_lock(&t->mutex);
+    uint64_t epoch = t->kill_epoch;
+    cache_invalidate(t, first, last, unmapped);
+    for (struct translated_hart *th = t->harts; epoch != t->kill_epoch && th; th = th->next)
+        hart_kick(&th->hart);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+void translator_before_fork(struct translator *t)
+{
+    pthread_mutex_lock(&t->mutex);
+}
+
+void translator_after_fork(struct translator *t)
+{
+    pthread_mutex_unlock(&t->mutex);
+}
+
+int translator_after_fork_in_child(struct translator *t, struct hart *hart, struct error *err)
+{
+    struct translated_hart *th = of_hart(hart);
+
+    pthread_mutex_init(&t->mutex, NULL);
+    atomic_store(&t->links, 0);
+    atomic_store(&t->flush_wanted, 0);
+    /* Files and lists of names are the parent's. */
+    t->perf_map = NULL;
+    t->gdb_jit = NULL;
+    t->harts = th;
+    th->next = NULL;
+    int result = cache_renew(t, err);
+    if (result == 0)
+        thunks_make(t);
+    return result;
 }
 
 struct translator_stats translator_stats(struct translator *t)

@@ -24,6 +24,9 @@ struct translator_options {
     unsigned unit_limit; /* guest instructions per unit; 0: the default */
     bool perf_map;       /* names of units for perf, in a file */
     bool gdb;            /* and for a gdb that debugs this process */
+    /* For process VMs (hart_config.user): guest code accesses memory directly, counts no
+     * instructions, and knows its virtual addresses. */
+    bool user;
 };
 
 #define TRANSLATOR_MIN_CACHE (UINT64_C(1) << 20)
@@ -66,6 +69,25 @@ void translator_connect(struct translator *translator, struct space *space);
 
 /* Forgets all code: memory has changed behind its back. No hart may be running. */
 void translator_forget(struct translator *translator);
+
+/* Of process VMs. The host has faulted at `rip` on the thread of `hart`. True: in
+ * translated code; hart->pc is that of the guest instruction, and the thread has to go on
+ * at *resume with all registers as they were, so that translator_run returns
+ * HART_EXIT_FAULT. Async-signal-safe. */
+bool translator_recover(const struct translator *translator, struct hart *hart, uintptr_t rip,
+                        uintptr_t *resume);
+/* Of process VMs: the code in [first, last) has been changed, or with `unmapped` is gone
+ * or may no longer be executed. Harts notice before their next jump that may lead there
+ * once this has returned. Any thread, in no translated code. */
+void translator_invalidate(struct translator *translator, gva_t first, gva_t last, bool unmapped);
+/* Takes a hart away before its memory is freed. */
+void translator_detach(struct translator *translator, struct hart *hart);
+/* Round a fork of the process: no other thread changes the translator meanwhile. The
+ * child's copy begins empty, with the forking thread's hart only; -errno: it has none. */
+void translator_before_fork(struct translator *translator);
+void translator_after_fork(struct translator *translator);
+MUST_CHECK int translator_after_fork_in_child(struct translator *translator, struct hart *hart,
+                                              struct error *err);
 
 /* Adds a hart, whose memory has translator_hart_size() bytes, after hart_init. */
 void translator_attach(struct translator *translator, struct hart *hart);
