@@ -3,8 +3,11 @@
  * processes. The first word says what to do. */
 #include "base/log.h"
 #include "base/types.h"
+#include "cmd/binfmt.h"
 #include "cmd/boot.h"
 #include "cmd/disasm.h"
+#include "cmd/qemu.h"
+#include "cmd/run.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,6 +34,10 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"boot", cmd_boot, "a RISC-V machine in the foreground"},
+#ifdef DOPPEL_HAS_RUN
+    {"run", cmd_run, "a riscv64 Linux program"},
+    {"binfmt", cmd_binfmt, "riscv64 programs run by themselves (binfmt_misc)"},
+#endif
     {"disasm", cmd_disasm, "the code of a riscv64 ELF file as text"},
     {"version", cmd_version, "the version of doppel"},
     {"help", cmd_help, "this list"},
@@ -85,6 +92,10 @@ int main(int argc, char **argv)
     if (!open_standard_descriptors())
         return 125;
     log_set_sink(print_log);
+#ifdef DOPPEL_HAS_RUN
+    if (qemu_is_wanted(argv[0]))
+        return cmd_qemu(argc, argv);
+#endif
     if (argc < 2) {
         fprintf(stderr, "doppel: what shall be done? 'doppel help' lists the commands\n");
         return 2;

@@ -10,6 +10,7 @@
 #include "base/endian.h"
 #include "base/errno.h"
 #include "base/memory.h"
+#include "gdb/parse.h"
 #include "gdb/target_xml.h"
 
 /* What a command's function returns, apart from negative errnos. */
@@ -21,62 +22,14 @@ enum outcome {
 #define RESENDS_MAX 4
 #define SUPPORTED   ";qXfer:features:read+;vContSupported+;QStartNoAckMode+;swbreak+;hwbreak+"
 
-/* --- Parsing -------------------------------------------------------------- */
+/* --- Threads by their numbers ---------------------------------------------- */
 
-/* Consumes `c` when it comes next. */
-static bool accept(struct reader *r, char c)
+static bool hart_exists(const struct gdb_server *server, uint64_t hart)
 {
-    if (reader_left(r) == 0 || *r->at != (uint8_t)c)
-        return false;
-    r->at++;
-    return true;
-}
+    const struct gdb_target *target = server->target;
 
-/* Consumes `text` when it comes next. */
-static bool accept_text(struct reader *r, const char *text)
-{
-    size_t length = strlen(text);
-
-    if (reader_left(r) < length || memcmp(r->at, text, length) != 0)
-        return false;
-    r->at += length;
-    return true;
-}
-
-/* A hexadecimal number of at most 64 bits. */
-static bool parse_number(struct reader *r, uint64_t *out)
-{
-    const uint8_t *start = r->at;
-    uint64_t value = 0;
-
-    for (; reader_left(r) > 0 && gdb_packet_digit(*r->at) >= 0; r->at++) {
-        if (value >> 60)
-            return false;
-        value = value << 4 | (uint64_t)gdb_packet_digit(*r->at);
-    }
-    *out = value;
-    return r->at != start;
-}
-
-/* `size` bytes as two digits each. */
-static bool parse_hex(struct reader *r, uint8_t *to, size_t size)
-{
-    if (reader_left(r) / 2 < size)
-        return false;
-    for (size_t i = 0; i < size; i++) {
-        int high = gdb_packet_digit(reader_u8(r));
-        int low = gdb_packet_digit(reader_u8(r));
-        if (high < 0 || low < 0)
-            return false;
-        to[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
-/* "address,length" */
-static bool parse_range(struct reader *r, gva_t *at, uint64_t *size)
-{
-    return parse_number(r, at) && accept(r, ',') && parse_number(r, size);
+    return hart < target->hart_count &&
+           (!target->has_hart || target->has_hart(target->owner, (unsigned)hart));
 }
 
 /* A thread id. *hart is hart_count for "all" (-1), `any` for "any" (0). */
@@ -85,11 +38,11 @@ static bool parse_thread(const struct gdb_server *server, struct reader *r, unsi
 {
     uint64_t id;
 
-    if (accept_text(r, "-1")) {
+    if (gdb_accept_text(r, "-1")) {
         *hart = server->target->hart_count;
         return true;
     }
-    if (!parse_number(r, &id) || id > server->target->hart_count)
+    if (!gdb_parse_number(r, &id) || (id != 0 && !hart_exists(server, id - 1)))
         return false;
     *hart = id == 0 ? any : (unsigned)id - 1;
     return true;
@@ -127,6 +80,7 @@ static void put_stop_reason(struct gdb_server *server)
     switch (server->stop.reason) {
     case GDB_STOP_SIGNAL:
     case GDB_STOP_EXITED:
+    case GDB_STOP_KILLED:
         return;
     case GDB_STOP_BREAK_SOFTWARE:
         if (server->says_swbreak)
@@ -153,6 +107,11 @@ static void put_stop_reason(struct gdb_server *server)
     }
 }
 
+static bool is_gone(const struct gdb_stop *stop)
+{
+    return stop->reason == GDB_STOP_EXITED || stop->reason == GDB_STOP_KILLED;
+}
+
 /* Builds the stop reply; the registers are those gdb always asks for next. */
 static void put_stop(struct gdb_server *server)
 {
@@ -161,8 +120,8 @@ static void put_stop(struct gdb_server *server)
     struct gdb_packet *out = &server->out;
     uint8_t signal = (uint8_t)stop->signal;
 
-    if (stop->reason == GDB_STOP_EXITED) {
-        gdb_packet_byte(out, 'W');
+    if (is_gone(stop)) {
+        gdb_packet_byte(out, stop->reason == GDB_STOP_EXITED ? 'W' : 'X');
         gdb_packet_hex(out, &signal, 1);
         return;
     }
@@ -204,7 +163,7 @@ static void release(struct gdb_server *server)
 /* Registers and memory are within reach. */
 static bool is_halted(const struct gdb_server *server)
 {
-    return !server->running && server->stop.reason != GDB_STOP_EXITED;
+    return !server->running && !is_gone(&server->stop);
 }
 
 static int run_stop_query(struct gdb_server *server, struct reader *r)
@@ -240,7 +199,7 @@ static int write_register(struct gdb_server *server, struct reader *r, unsigned 
     const struct gdb_target *target = server->target;
     uint8_t bytes[8] = {0};
 
-    if (!parse_hex(r, bytes, register_size(number)))
+    if (!gdb_parse_hex(r, bytes, register_size(number)))
         return -EINVAL;
     return target->write_register(target->owner, server->general_hart, number, load_le64(bytes));
 }
@@ -265,7 +224,7 @@ static int run_read_register(struct gdb_server *server, struct reader *r)
 {
     uint64_t number;
 
-    if (!parse_number(r, &number) || number > GDB_REGISTER_PRIV)
+    if (!gdb_parse_number(r, &number) || number > GDB_REGISTER_PRIV)
         return -EINVAL;
     put_register(server, server->general_hart, (unsigned)number);
     return REPLY;
@@ -275,7 +234,7 @@ static int run_write_register(struct gdb_server *server, struct reader *r)
 {
     uint64_t number;
 
-    if (!parse_number(r, &number) || number > GDB_REGISTER_PRIV || !accept(r, '='))
+    if (!gdb_parse_number(r, &number) || number > GDB_REGISTER_PRIV || !gdb_accept(r, '='))
         return -EINVAL;
     int error = write_register(server, r, (unsigned)number);
     if (error < 0)
@@ -290,7 +249,7 @@ static int run_read_memory(struct gdb_server *server, struct reader *r)
     gva_t at;
     uint64_t size;
 
-    if (!parse_range(r, &at, &size))
+    if (!gdb_parse_range(r, &at, &size))
         return -EINVAL;
     /* A short answer is allowed: gdb asks again for the rest. */
     size = MIN(size, GDB_PACKET_SIZE / 2);
@@ -317,8 +276,8 @@ static int run_write_memory(struct gdb_server *server, struct reader *r)
     gva_t at;
     uint64_t size;
 
-    if (!parse_range(r, &at, &size) || !accept(r, ':') || size > sizeof(server->scratch) ||
-        !parse_hex(r, server->scratch, (size_t)size))
+    if (!gdb_parse_range(r, &at, &size) || !gdb_accept(r, ':') || size > sizeof(server->scratch) ||
+        !gdb_parse_hex(r, server->scratch, (size_t)size))
         return -EINVAL;
     return write_memory(server, at, server->scratch, (size_t)size);
 }
@@ -328,7 +287,7 @@ static int run_write_binary(struct gdb_server *server, struct reader *r)
     gva_t at;
     uint64_t size;
 
-    if (!parse_range(r, &at, &size) || !accept(r, ':') || size != reader_left(r))
+    if (!gdb_parse_range(r, &at, &size) || !gdb_accept(r, ':') || size != reader_left(r))
         return -EINVAL;
     return write_memory(server, at, r->at, (size_t)size);
 }
@@ -348,7 +307,7 @@ static int run_or_step(struct gdb_server *server, struct reader *r, enum gdb_act
         chosen = server->general_hart;
     if (reader_left(r) > 0) {
         unsigned hart = chosen == target->hart_count ? server->general_hart : chosen;
-        if (!parse_number(r, &pc))
+        if (!gdb_parse_number(r, &pc))
             return -EINVAL;
         int error = target->write_register(target->owner, hart, GDB_REGISTER_PC, pc);
         if (error < 0)
@@ -379,22 +338,30 @@ static int run_vcont_query(struct gdb_server *server, struct reader *r)
     return REPLY;
 }
 
-/* One action of vCont, without its thread. Signals mean nothing to a hart and
- * are dropped. */
-static bool parse_action(struct reader *r, enum gdb_action *action)
+/* One action of vCont, without its thread; *signal is 0 for none. */
+static bool parse_action(struct reader *r, enum gdb_action *action, uint64_t *signal)
 {
-    uint64_t signal;
-
-    if (accept(r, 'c') || accept(r, 's')) {
+    *signal = 0;
+    if (gdb_accept(r, 'c') || gdb_accept(r, 's')) {
         *action = r->at[-1] == 's' ? GDB_STEP : GDB_CONTINUE;
         return true;
     }
-    if (accept(r, 'C') || accept(r, 'S')) {
+    if (gdb_accept(r, 'C') || gdb_accept(r, 'S')) {
         *action = r->at[-1] == 'S' ? GDB_STEP : GDB_CONTINUE;
-        return parse_number(r, &signal);
+        return gdb_parse_number(r, signal);
     }
     *action = GDB_STAY;
-    return accept(r, 't');
+    return gdb_accept(r, 't');
+}
+
+/* A machine's harts know no signals. */
+static void set_signals(const struct gdb_server *server, const uint8_t *signals)
+{
+    const struct gdb_target *target = server->target;
+
+    for (unsigned i = 0; target->set_signal && i < target->hart_count; i++)
+        if (signals[i])
+            target->set_signal(target->owner, i, signals[i]);
 }
 
 /* vCont;action:thread;action: for each hart, the first action that names it. */
@@ -402,28 +369,32 @@ static int run_vcont(struct gdb_server *server, struct reader *r)
 {
     unsigned count = server->target->hart_count;
     enum gdb_action actions[GDB_HARTS_MAX];
+    uint8_t signals[GDB_HARTS_MAX] = {0};
     bool named[GDB_HARTS_MAX] = {false};
     bool any_runs = false;
 
     for (unsigned i = 0; i < count; i++)
         actions[i] = GDB_STAY;
-    while (accept(r, ';')) {
+    while (gdb_accept(r, ';')) {
         enum gdb_action action;
+        uint64_t signal;
         unsigned chosen = count;
-        if (!parse_action(r, &action))
+        if (!parse_action(r, &action, &signal))
             return -EINVAL;
-        if (accept(r, ':') && !parse_thread(server, r, server->stop.hart, &chosen))
+        if (gdb_accept(r, ':') && !parse_thread(server, r, server->stop.hart, &chosen))
             return -EINVAL;
         for (unsigned i = 0; i < count; i++) {
-            if (named[i] || (i != chosen && chosen != count))
+            if (named[i] || (i != chosen && chosen != count) || !hart_exists(server, i))
                 continue;
             named[i] = true;
             actions[i] = action;
+            signals[i] = (uint8_t)signal;
             any_runs |= action != GDB_STAY;
         }
     }
     if (reader_left(r) > 0 || !any_runs)
         return -EINVAL; /* a stop reply would never come */
+    set_signals(server, signals);
     resume(server, actions);
     return NO_REPLY;
 }
@@ -459,8 +430,8 @@ static bool parse_breakpoint(struct reader *r, struct gdb_breakpoint *out)
 {
     uint64_t kind, size;
 
-    if (!parse_number(r, &kind) || kind >= GDB_BREAKPOINT_KINDS || !accept(r, ',') ||
-        !parse_range(r, &out->at, &size) || reader_left(r) > 0)
+    if (!gdb_parse_number(r, &kind) || kind >= GDB_BREAKPOINT_KINDS || !gdb_accept(r, ',') ||
+        !gdb_parse_range(r, &out->at, &size) || reader_left(r) > 0)
         return false;
     out->kind = (enum gdb_breakpoint_kind)kind;
     out->size = (size_t)size;
@@ -525,7 +496,7 @@ static int run_thread_alive(struct gdb_server *server, struct reader *r)
 {
     uint64_t id;
 
-    if (!parse_number(r, &id) || id == 0 || id > server->target->hart_count)
+    if (!gdb_parse_number(r, &id) || !hart_exists(server, id - 1))
         return -EINVAL;
     gdb_packet_text(&server->out, "OK");
     return REPLY;
@@ -534,17 +505,19 @@ static int run_thread_alive(struct gdb_server *server, struct reader *r)
 /* As many as fit well; gdb comes back for more until it reads 'l'. */
 static int run_next_threads(struct gdb_server *server, struct reader *r)
 {
-    unsigned first = server->listed_harts;
-    unsigned last = MIN(first + 256, server->target->hart_count);
+    unsigned i = server->listed_harts;
+    unsigned count = 0;
 
     (void)r;
-    gdb_packet_byte(&server->out, first == last ? 'l' : 'm');
-    for (unsigned i = first; i < last; i++) {
-        if (i != first)
-            gdb_packet_byte(&server->out, ',');
+    for (; i < server->target->hart_count && count < 256; i++) {
+        if (!hart_exists(server, i))
+            continue;
+        gdb_packet_byte(&server->out, count++ ? ',' : 'm');
         gdb_packet_number(&server->out, i + 1);
     }
-    server->listed_harts = last;
+    if (!count)
+        gdb_packet_byte(&server->out, 'l');
+    server->listed_harts = i;
     return REPLY;
 }
 
@@ -560,7 +533,7 @@ static int run_thread_info(struct gdb_server *server, struct reader *r)
     char *text = (char *)server->scratch;
     uint64_t id;
 
-    if (!parse_number(r, &id) || id == 0 || id > target->hart_count)
+    if (!gdb_parse_number(r, &id) || !hart_exists(server, id - 1))
         return -EINVAL;
     text[0] = 0;
     target->describe_hart(target->owner, (unsigned)id - 1, text, 256);
@@ -581,9 +554,9 @@ static int run_current_thread(struct gdb_server *server, struct reader *r)
 static int run_supported(struct gdb_server *server, struct reader *r)
 {
     while (reader_left(r) > 0) {
-        if (accept_text(r, "swbreak+"))
+        if (gdb_accept_text(r, "swbreak+"))
             server->says_swbreak = true;
-        else if (accept_text(r, "hwbreak+"))
+        else if (gdb_accept_text(r, "hwbreak+"))
             server->says_hwbreak = true;
         else
             r->at++;
@@ -591,6 +564,10 @@ static int run_supported(struct gdb_server *server, struct reader *r)
     gdb_packet_text(&server->out, "PacketSize=");
     gdb_packet_number(&server->out, GDB_PACKET_SIZE);
     gdb_packet_text(&server->out, SUPPORTED);
+    if (server->target->read_object)
+        gdb_packet_text(&server->out, ";qXfer:auxv:read+;qXfer:exec-file:read+");
+    if (server->target->set_signal)
+        gdb_packet_text(&server->out, ";QPassSignals+");
     return REPLY;
 }
 
@@ -599,7 +576,7 @@ static int run_read_features(struct gdb_server *server, struct reader *r)
 {
     uint64_t offset, length;
 
-    if (!parse_range(r, &offset, &length) || length == 0)
+    if (!gdb_parse_range(r, &offset, &length) || length == 0)
         return -EINVAL;
     /* Escapes may double it. */
     length = MIN(length, GDB_PACKET_SIZE / 2 - 1);
@@ -607,6 +584,58 @@ static int run_read_features(struct gdb_server *server, struct reader *r)
         gdb_target_xml_read(server->target, (size_t)offset, server->scratch, (size_t)length);
     gdb_packet_byte(&server->out, done < length ? 'l' : 'm');
     gdb_packet_binary(&server->out, server->scratch, done);
+    return REPLY;
+}
+
+/* "offset,length", behind the annex and its colon. */
+static int read_object(struct gdb_server *server, struct reader *r, enum gdb_object object)
+{
+    const struct gdb_target *target = server->target;
+    uint64_t offset, length;
+
+    while (reader_left(r) > 0 && !gdb_accept(r, ':'))
+        r->at++;
+    if (!target->read_object)
+        return REPLY;
+    if (!gdb_parse_range(r, &offset, &length) || length == 0)
+        return -EINVAL;
+    length = MIN(length, GDB_PACKET_SIZE / 2 - 1);
+    size_t done =
+        target->read_object(target->owner, object, (size_t)offset, server->scratch, (size_t)length);
+    gdb_packet_byte(&server->out, done < length ? 'l' : 'm');
+    gdb_packet_binary(&server->out, server->scratch, MIN(done, (size_t)length));
+    return REPLY;
+}
+
+static int run_read_auxv(struct gdb_server *server, struct reader *r)
+{
+    return read_object(server, r, GDB_OBJECT_AUXV);
+}
+
+static int run_read_exec_file(struct gdb_server *server, struct reader *r)
+{
+    return read_object(server, r, GDB_OBJECT_EXEC_FILE);
+}
+
+static int run_file(struct gdb_server *server, struct reader *r)
+{
+    (void)gdb_files_command(&server->files, server->target, r, &server->out, server->scratch);
+    return REPLY;
+}
+
+/* Numbers with semicolons between; those not in it are told of again. */
+static int run_pass_signals(struct gdb_server *server, struct reader *r)
+{
+    uint64_t signal;
+
+    memset(server->passed, 0, sizeof(server->passed));
+    while (gdb_parse_number(r, &signal)) {
+        if (signal < 64 * ARRAY_LEN(server->passed))
+            server->passed[signal / 64] |= UINT64_C(1) << (signal % 64);
+        if (!gdb_accept(r, ';'))
+            break;
+    }
+    gdb_packet_text(&server->out, "OK");
     return REPLY;
 }
 
@@ -618,7 +647,7 @@ static int run_monitor(struct gdb_server *server, struct reader *r)
     size_t size = reader_left(r) / 2;
     char *text = (char *)server->scratch;
 
-    if (size >= sizeof(command) || !parse_hex(r, (uint8_t *)command, size))
+    if (size >= sizeof(command) || !gdb_parse_hex(r, (uint8_t *)command, size))
         return -EINVAL;
     command[size] = 0;
     text[0] = 0;
@@ -633,7 +662,8 @@ static int run_monitor(struct gdb_server *server, struct reader *r)
 static int run_attached(struct gdb_server *server, struct reader *r)
 {
     (void)r;
-    gdb_packet_byte(&server->out, '1'); /* so gdb detaches when it quits */
+    /* gdb kills what it has started and detaches from the rest when it quits. */
+    gdb_packet_byte(&server->out, server->target->is_spawned ? '0' : '1');
     return REPLY;
 }
 
@@ -682,6 +712,10 @@ static const struct command {
     {"qAttached", 0, run_attached},
     {"qSupported", 0, run_supported},
     {"qXfer:features:read:target.xml:", 0, run_read_features},
+    {"qXfer:auxv:read:", HALTED, run_read_auxv},
+    {"qXfer:exec-file:read:", 0, run_read_exec_file},
+    {"vFile:", 0, run_file},
+    {"QPassSignals:", 0, run_pass_signals},
     {"qRcmd,", 0, run_monitor},
     {"QStartNoAckMode", WHOLE, run_start_no_ack},
     {"D", HALTED, run_detach},
@@ -716,7 +750,7 @@ static void run_packet(struct gdb_server *server)
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         const struct command *command = &commands[i];
         struct reader arguments = packet;
-        if (!accept_text(&arguments, command->name) ||
+        if (!gdb_accept_text(&arguments, command->name) ||
             ((command->flags & WHOLE) && reader_left(&arguments) > 0))
             continue;
         if ((command->flags & HALTED) && !is_halted(server))
@@ -777,7 +811,7 @@ void gdb_server_stopped(struct gdb_server *server, const struct gdb_stop *stop)
     ASSERT(stop->hart < server->target->hart_count);
     server->running = false;
     server->stop = *stop;
-    if (stop->reason != GDB_STOP_SIGNAL && stop->reason != GDB_STOP_EXITED)
+    if (stop->reason != GDB_STOP_SIGNAL && !is_gone(stop))
         server->stop.signal = GDB_SIGNAL_TRAP;
     server->general_hart = stop->hart;
     if (!server->reply_owed)
@@ -798,6 +832,8 @@ static void forget_client(struct gdb_server *server)
     server->general_hart = server->stop.hart;
     server->control_harts = server->target->hart_count;
     server->listed_harts = 0;
+    memset(server->passed, 0, sizeof(server->passed));
+    memset(&server->files, 0, sizeof(server->files));
     server->in.state = GDB_PACKET_IDLE;
     server->out.length = 0;
 }
@@ -813,6 +849,12 @@ void gdb_server_init(struct gdb_server *server, const struct gdb_target *target,
     server->running = running;
     server->stop.signal = GDB_SIGNAL_TRAP;
     forget_client(server);
+}
+
+bool gdb_server_passes(const struct gdb_server *server, unsigned signal)
+{
+    return signal < 64 * ARRAY_LEN(server->passed) &&
+           (server->passed[signal / 64] >> (signal % 64) & 1);
 }
 
 void gdb_server_reset(struct gdb_server *server)

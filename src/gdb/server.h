@@ -16,6 +16,7 @@
 #pragma once
 
 #include "gdb/breakpoints.h"
+#include "gdb/files.h"
 #include "gdb/packet.h"
 #include "gdb/target.h"
 
@@ -36,6 +37,9 @@ struct gdb_server {
     unsigned control_harts; /* Hc: one hart, or hart_count for all */
     unsigned listed_harts;  /* by qfThreadInfo, qsThreadInfo so far */
 
+    uint64_t passed[4]; /* bits: signals that gdb does not want to hear of */
+
+    struct gdb_files files;
     struct gdb_breakpoints breakpoints;
     struct gdb_packet_parser in;
     struct gdb_packet out;
@@ -55,6 +59,9 @@ void gdb_server_receive(struct gdb_server *server, const void *bytes, size_t siz
 /* All harts have come to a halt (or are gone: GDB_STOP_EXITED). Same thread as
  * gdb_server_receive. */
 void gdb_server_stopped(struct gdb_server *server, const struct gdb_stop *stop);
+
+/* Whether a signal (gdb's number) is to reach the program without a stop. */
+bool gdb_server_passes(const struct gdb_server *server, unsigned signal);
 
 /* The client is gone: removes its breakpoints, resumes halted harts, and is
  * ready for the next one. */

@@ -51,9 +51,17 @@ enum gdb_stop_reason {
     GDB_STOP_WATCH_READ,
     GDB_STOP_WATCH_ACCESS,
     GDB_STOP_EXITED, /* the machine is gone; `signal` is the exit status */
+    GDB_STOP_KILLED, /* it is gone by `signal` */
 };
 
-/* gdb's signal numbers that a machine has a use for. */
+/* Things that are read in pieces. */
+enum gdb_object {
+    GDB_OBJECT_AUXV,      /* the auxiliary vector of a program */
+    GDB_OBJECT_EXEC_FILE, /* its path */
+};
+
+/* gdb's signal numbers that a machine has a use for; a program has more (signals.c of
+ * its debugger). */
 enum gdb_signal {
     GDB_SIGNAL_NONE = 0,
     GDB_SIGNAL_INT = 2,  /* interrupted by the user */
@@ -74,6 +82,8 @@ struct gdb_csr {
 
 struct gdb_target {
     unsigned hart_count; /* 1 to GDB_HARTS_MAX */
+    const char *osabi;   /* "GNU/Linux", for programs; NULL: none */
+    bool is_spawned;     /* started to be debugged: it ends when gdb quits */
     bool has_fpu;        /* f0-f31, fflags, frm, fcsr exist */
     const struct gdb_csr *csrs;
     size_t csr_count;
@@ -114,4 +124,18 @@ struct gdb_target {
     void (*monitor)(void *owner, const char *command, char *text, size_t size);
     /* One line about a hart ("hart 0, S-mode, waiting"), for "info threads". */
     void (*describe_hart)(void *owner, unsigned hart, char *text, size_t size);
+
+    /* The rest is for programs; any of it may be NULL. */
+
+    /* Whether the hart exists now. NULL: all hart_count do, always. */
+    bool (*has_hart)(void *owner, unsigned hart);
+    /* The signal, by gdb's number, that a hart gets when `resume`, which follows, lets it
+     * go on. Without a call, what it was stopped by is forgotten. */
+    void (*set_signal)(void *owner, unsigned hart, unsigned signal);
+    /* Copies at most `size` bytes from `offset` on; fewer at the end. */
+    size_t (*read_object)(void *owner, enum gdb_object object, size_t offset, void *to,
+                          size_t size);
+    /* The same of the file at `path`, as the program would find it. -1: it cannot be read.
+     * `size` 0 asks whether it can. */
+    int64_t (*read_file)(void *owner, const char *path, uint64_t offset, void *to, size_t size);
 };

@@ -94,6 +94,11 @@ size_t gdb_target_xml_read(const struct gdb_target *target, size_t offset, void 
 
     put(&w, "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
             "<target version=\"1.0\">\n<architecture>riscv:rv64</architecture>\n");
+    if (target->osabi) {
+        put(&w, "<osabi>");
+        put(&w, target->osabi);
+        put(&w, "</osabi>\n");
+    }
     put_integer_registers(&w);
     if (target->has_fpu)
         put_float_registers(&w);

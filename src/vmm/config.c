@@ -2,9 +2,10 @@
  * The command line of `doppel boot`. */
 #include "vmm/config.h"
 
-#include "base/log.h"
+#include "base/bits.h"
 #include "base/text.h"
-#include "isa/extension.h"
+#include "options/log.h"
+#include "options/words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,18 +14,14 @@
 #include <sys/stat.h>
 
 enum vm_option {
-#define OPTION(name, id, argument, help) OPTION_##id,
+#define OPTION(letter, name, id, argument, help) OPTION_##id,
 #include "vmm/options.def"
 #undef OPTION
     OPTION_COUNT,
 };
 
-static const struct option_row {
-    const char *name;
-    const char *argument; /* NULL: a flag; "[...]": optional, only with = */
-    const char *help;
-} option_rows[OPTION_COUNT] = {
-#define OPTION(name, id, argument, help) {name, argument, help},
+static const struct option_row option_rows[OPTION_COUNT] = {
+#define OPTION(letter, name, id, argument, help) {letter, name, argument, help},
 #include "vmm/options.def"
 #undef OPTION
 };
@@ -38,9 +35,8 @@ void vm_config_init(struct vm_config *config)
         .widest_satp = SATP_SV39,
         .serial = "stdio",
         .name = "doppel",
-        .translator = {.features = cpu_features_detect()},
     };
-    config->translate = translator_is_supported(&config->translator.features);
+    engine_options_init(&config->engine);
 }
 
 void vm_config_fini(struct vm_config *config)
@@ -51,15 +47,7 @@ void vm_config_fini(struct vm_config *config)
 
 void vm_config_print_options(void)
 {
-    for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        const struct option_row *row = &option_rows[i];
-        bool is_optional = row->argument && row->argument[0] == '[';
-        printf("  --%s%s%s\n        %s\n", row->name,
-               is_optional     ? "="
-               : row->argument ? " "
-                               : "",
-               row->argument ? row->argument : "", row->help);
-    }
+    option_rows_print(option_rows, OPTION_COUNT, stdout);
 }
 
 /* ---- values ---- */
@@ -67,7 +55,7 @@ void vm_config_print_options(void)
 static int bad_value(enum vm_option option, const char *value, const char *wanted,
                      struct error *err)
 {
-    return error_set(err, -EINVAL, "--%s '%s': %s", option_rows[option].name, value, wanted);
+    return option_bad_value(option_rows[option].name, value, wanted, err);
 }
 
 static int parse_cpus(struct vm_config *config, const char *value, struct error *err)
@@ -95,18 +83,6 @@ static int parse_memory(struct vm_config *config, const char *value, struct erro
         return bad_value(OPTION_MEMORY, value, "a multiple of 4K is wanted", err);
     config->memory_bytes = size;
     return 0;
-}
-
-/* What every machine has, though later ISA strings name it: the base of old
- * included CSRs and counters, and kernels rely on them. Returns what it added. */
-static size_t add_base(char *text, size_t length, size_t room)
-{
-    static const char base[] = ",+zicsr,+zicntr,+zihpm";
-
-    if (strncmp(text, "rv", 2) != 0 || strchr(text, ',') || length + sizeof(base) > room)
-        return 0;
-    memcpy(text + length, base, sizeof(base));
-    return sizeof(base) - 1;
 }
 
 /* "sv39", "sv48" or "sv57" among the words is about address translation, the rest
@@ -137,80 +113,11 @@ static int parse_cpu(struct vm_config *config, const char *value, struct error *
             memcpy(rest + length, word, size);
             length += size;
             rest[length] = 0;
-            length += add_base(rest, length, sizeof(rest));
         }
         word += size;
         word += *word == ',';
     }
-    if (length == 0)
-        return 0;
-    struct error reason = {0};
-    if (extension_set_parse(rest, &config->extensions, &reason) < 0)
-        return bad_value(OPTION_CPU, value, reason.text, err);
-    return 0;
-}
-
-static int parse_engine(struct vm_config *config, const char *value, struct error *err)
-{
-    if (strcmp(value, "auto") == 0) {
-        config->translate = translator_is_supported(&config->translator.features);
-        return 0;
-    }
-    config->translate = strcmp(value, "jit") == 0;
-    if (config->translate && !translator_is_supported(&config->translator.features))
-        return bad_value(OPTION_ENGINE, value, "this host cannot run the translator; use interp",
-                         err);
-    if (config->translate || strcmp(value, "interp") == 0)
-        return 0;
-    return bad_value(OPTION_ENGINE, value, "auto, interp or jit is wanted", err);
-}
-
-static int parse_jit_word(struct vm_config *config, const char *word, struct error *err)
-{
-    struct translator_options *options = &config->translator;
-    uint64_t number;
-
-    if (strcmp(word, "no-chain") == 0)
-        options->no_chaining = true;
-    else if (strcmp(word, "no-fast-memory") == 0)
-        options->no_fast_memory = true;
-    else if (strcmp(word, "no-inline") == 0)
-        options->no_inline = true;
-    else if (strcmp(word, "perf-map") == 0)
-        options->perf_map = true;
-    else if (strcmp(word, "gdb") == 0)
-        options->gdb = true;
-    else if (strncmp(word, "cache=", 6) == 0 && text_parse_size(word + 6, &number) &&
-             number >= TRANSLATOR_MIN_CACHE && number <= TRANSLATOR_MAX_CACHE)
-        options->cache_bytes = number;
-    else if (strncmp(word, "unit=", 5) == 0 &&
-             text_parse_u64(word + 5, TRANSLATOR_MAX_UNIT, &number) && number > 0)
-        options->unit_limit = (unsigned)number;
-    else
-        return bad_value(OPTION_JIT, word, "see --help", err);
-    return 0;
-}
-
-static int parse_jit(struct vm_config *config, const char *value, struct error *err)
-{
-    char words[256];
-    char *save = NULL;
-
-    if (strlen(value) >= sizeof(words))
-        return bad_value(OPTION_JIT, value, "the list is too long", err);
-    memcpy(words, value, strlen(value) + 1);
-    char *features = strstr(words, "cpu=");
-    if (features && (features == words || features[-1] == ',')) {
-        if (cpu_features_restrict(&config->translator.features, features + 4, err) < 0)
-            return -EINVAL;
-        *features = 0;
-    }
-    for (char *word = strtok_r(words, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
-        int result = parse_jit_word(config, word, err);
-        if (result < 0)
-            return result;
-    }
-    return 0;
+    return engine_parse_cpu(rest, &config->extensions, err);
 }
 
 static int parse_disk_word(struct vm_disk_config *disk, const char *word, struct error *err)
@@ -280,29 +187,6 @@ static int parse_stats(struct vm_config *config, const char *value, struct error
     return 0;
 }
 
-static int parse_log(const char *value, struct error *err)
-{
-    for (const char *word = value; *word;) {
-        size_t size = strcspn(word, ",");
-        const char *equals = memchr(word, '=', size);
-        const char *level_text = equals ? equals + 1 : word;
-        enum log_level level;
-        char *module = NULL;
-        if (!log_parse_level(level_text, (size_t)(word + size - level_text), &level))
-            return bad_value(OPTION_LOG, value, "levels are error, warn, info and debug", err);
-        /* Kept for the life of the program, as log_set_level asks. */
-        if (equals && !(module = strndup(word, (size_t)(equals - word))))
-            return error_set(err, -ENOMEM, "out of memory");
-        if (!log_set_level(module, level)) {
-            free(module);
-            return bad_value(OPTION_LOG, value, "too many modules", err);
-        }
-        word += size; /* NOLINT(clang-analyzer-unix.Malloc): the module's name is kept */
-        word += *word == ',';
-    }
-    return 0;
-}
-
 static int set_option(struct vm_config *config, enum vm_option option, const char *value,
                       struct error *err)
 {
@@ -320,6 +204,9 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         [OPTION_ICOUNT] = &config->icount,
     };
 
+    if (option == OPTION_KERNEL && config->kernel)
+        return error_set(err, -EINVAL, "--kernel '%s': there is a kernel already ('%s')", value,
+                         config->kernel);
     if (texts[option]) {
         *texts[option] = value;
         return 0;
@@ -336,9 +223,9 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
     case OPTION_CPU:
         return parse_cpu(config, value, err);
     case OPTION_ENGINE:
-        return parse_engine(config, value, err);
+        return engine_parse(value, &config->engine, err);
     case OPTION_JIT:
-        return parse_jit(config, value, err);
+        return engine_parse_jit(value, &config->engine, err);
     case OPTION_DISK:
         return parse_disk(config, value, err);
     case OPTION_NET:
@@ -346,7 +233,7 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
     case OPTION_SEED:
         return parse_seed(config, value, err);
     case OPTION_LOG:
-        return parse_log(value, err);
+        return log_parse_option(value, err);
     case OPTION_STATS:
         return parse_stats(config, value, err);
     }
@@ -354,51 +241,6 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
 }
 
 /* ---- words ---- */
-
-struct words {
-    int argc;
-    char **argv;
-    int at;
-    bool seen[OPTION_COUNT];
-};
-
-static int find_option(const char *name, size_t length)
-{
-    for (int i = 0; i < OPTION_COUNT; i++)
-        if (strlen(option_rows[i].name) == length &&
-            strncmp(option_rows[i].name, name, length) == 0)
-            return i;
-    return -1;
-}
-
-/* "--name value", "--name=value" or "--flag" at words->at. */
-static int parse_option(struct vm_config *config, struct words *words, struct error *err)
-{
-    const char *name = words->argv[words->at] + 2;
-    size_t length = strcspn(name, "=");
-    const char *value = name[length] == '=' ? name + length + 1 : NULL;
-    int option = find_option(name, length);
-
-    if (option < 0)
-        return error_set(err, -EINVAL, "unknown option '--%.*s'; 'doppel boot --help' lists them",
-                         (int)length, name);
-    const struct option_row *row = &option_rows[option];
-    bool is_optional = row->argument && row->argument[0] == '[';
-    if (!row->argument && value)
-        return error_set(err, -EINVAL, "--%s takes no value", row->name);
-    if (row->argument && !is_optional && !value) {
-        if (words->at + 1 >= words->argc)
-            return error_set(err, -EINVAL, "--%s wants %s", row->name, row->argument);
-        value = words->argv[++words->at];
-    }
-    if (words->seen[option] && option != OPTION_DISK && option != OPTION_LOG)
-        return error_set(err, -EINVAL, "--%s is given twice", row->name);
-    if (option == OPTION_KERNEL && config->kernel)
-        return error_set(err, -EINVAL, "--kernel '%s': there is a kernel already ('%s')", value,
-                         config->kernel);
-    words->seen[option] = true;
-    return set_option(config, (enum vm_option)option, value, err);
-}
 
 static int parse_positional(struct vm_config *config, const char *word, struct error *err)
 {
@@ -415,11 +257,11 @@ static int parse_positional(struct vm_config *config, const char *word, struct e
 }
 
 /* Words behind "--" go to the kernel's command line. */
-static int parse_rest(struct vm_config *config, const struct words *words, struct error *err)
+static int parse_rest(struct vm_config *config, const struct option_words *words, struct error *err)
 {
     size_t length = 0;
 
-    for (int i = words->at + 1; i < words->argc; i++) {
+    for (int i = words->at; i < words->argc; i++) {
         int added = snprintf(config->rest + length, sizeof(config->rest) - length, "%s%s",
                              length ? " " : "", words->argv[i]);
         length += (size_t)added;
@@ -453,28 +295,45 @@ static int check_together(const struct vm_config *config, struct error *err)
     return 0;
 }
 
+/* Something that is no option. */
+static int parse_other(struct vm_config *config, enum option_word kind,
+                       const struct option_words *words, struct error *err)
+{
+    switch (kind) {
+    case OPTION_WORD_HELP:
+        return 1;
+    case OPTION_WORD_DASHES:
+        return parse_rest(config, words, err);
+    case OPTION_WORD_PLAIN:
+        return parse_positional(config, words->value, err);
+    case OPTION_WORD_END:
+        break;
+    }
+    return 0;
+}
+
 int vm_config_parse(struct vm_config *config, int argc, char **argv, struct error *err)
 {
-    struct words words = {.argc = argc, .argv = argv, .at = 1};
-    int result = 0;
+    struct option_words words = {
+        .command = "doppel boot",
+        .rows = option_rows,
+        .row_count = OPTION_COUNT,
+        .repeatable = BIT(OPTION_DISK) | BIT(OPTION_LOG),
+        .argc = argc,
+        .argv = argv,
+        .at = 1,
+    };
+    int option;
 
-    for (; result == 0 && words.at < argc; words.at++) {
-        const char *word = argv[words.at];
-        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
-            return 1;
-        if (strcmp(word, "--") == 0) {
-            result = parse_rest(config, &words, err);
-            break;
-        }
-        if (strcmp(word, "-S") == 0)
-            config->start_paused = true;
-        else if (text_starts_with(word, "--"))
-            result = parse_option(config, &words, err);
-        else if (word[0] == '-' && word[1])
-            result = error_set(err, -EINVAL, "unknown option '%s'; 'doppel boot --help' lists them",
-                               word);
-        else
-            result = parse_positional(config, word, err);
-    }
-    return result == 0 ? check_together(config, err) : result;
+    do {
+        option = option_words_next(&words, err);
+        if (option < 0)
+            return option;
+        int result = option < OPTION_ROWS_MAX
+                         ? set_option(config, (enum vm_option)option, words.value, err)
+                         : parse_other(config, (enum option_word)option, &words, err);
+        if (result != 0)
+            return result;
+    } while (option != OPTION_WORD_END && option != OPTION_WORD_DASHES);
+    return check_together(config, err);
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "machine/machine.h"
+#include "options/engine.h"
 
 enum vm_stats {
     STATS_NONE,
@@ -35,8 +36,7 @@ struct vm_config {
     uint64_t memory_bytes;
     struct extension_set extensions;
     enum satp_mode widest_satp;
-    bool translate;
-    struct translator_options translator;
+    struct engine_options engine;
     struct vm_disk_config disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
     const char *serial;

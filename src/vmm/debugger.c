@@ -2,33 +2,23 @@
  * The gdb stub: connection and machine of the gdb server. */
 #include "vmm/debugger.h"
 
-#include "base/text.h"
+#include "debug/connection.h"
+#include "debug/registers.h"
 #include "gdb/server.h"
 #include "isa/regs.h"
 #include "riscv/hart.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#define MAX_CSRS         512
-/* A debugger asks one thing at a time, so that its buffers hold our answer; the
- * loop, and with it the console and signals, must not wait long for others. */
-#define SEND_PATIENCE_MS 500
+#define MAX_CSRS 512
 
 struct debugger {
     struct machine *machine;
     struct loop *loop;
-    int listen_fd;
-    int client_fd;
-    char *unlink_path;
+    struct connection connection;
     struct gdb_server server;
     struct gdb_target target;
     struct gdb_csr csrs[MAX_CSRS];
@@ -43,42 +33,12 @@ static struct hart *hart_of(struct debugger *debugger, unsigned index)
 
 static int read_register(void *owner, unsigned index, unsigned number, uint64_t *value)
 {
-    struct hart *hart = hart_of(owner, index);
-
-    if (number < GDB_REGISTER_PC)
-        *value = hart->x[number];
-    else if (number == GDB_REGISTER_PC)
-        *value = hart->pc;
-    else if (number < GDB_REGISTER_CSR0)
-        *value = hart->f[number - GDB_REGISTER_F0];
-    else if (number < GDB_REGISTER_PRIV)
-        return csr_peek(hart, number - GDB_REGISTER_CSR0, value) ? 0 : -ENOENT;
-    else if (number == GDB_REGISTER_PRIV)
-        *value = hart->privilege;
-    else
-        return -ENOENT;
-    return 0;
+    return debug_read_register(hart_of(owner, index), number, value);
 }
 
 static int write_register(void *owner, unsigned index, unsigned number, uint64_t value)
 {
-    struct hart *hart = hart_of(owner, index);
-
-    if (number == 0)
-        return 0;
-    if (number < GDB_REGISTER_PC)
-        hart->x[number] = value;
-    else if (number == GDB_REGISTER_PC)
-        hart->pc = value & ~UINT64_C(1);
-    else if (number < GDB_REGISTER_CSR0)
-        hart->f[number - GDB_REGISTER_F0] = value;
-    else if (number < GDB_REGISTER_PRIV)
-        return csr_poke(hart, number - GDB_REGISTER_CSR0, value) ? 0 : -ENOENT;
-    else if (number == GDB_REGISTER_PRIV && (value == PRIV_U || value == PRIV_S || value == PRIV_M))
-        hart_set_privilege(hart, (enum privilege)value);
-    else
-        return -ENOENT;
-    return 0;
+    return debug_write_register(hart_of(owner, index), number, value);
 }
 
 /* ---- memory: page by page, as the hart sees it ---- */
@@ -124,21 +84,6 @@ static size_t write_memory(void *owner, unsigned hart, gva_t at, const void *fro
 
 /* ---- break- and watchpoints: the same on all harts ---- */
 
-static bool change_point(struct hart *hart, enum gdb_breakpoint_kind kind, gva_t at, size_t size,
-                         bool insert)
-{
-    struct hart_watchpoint watch = {
-        .address = at,
-        .size = size,
-        .on_read = kind == GDB_WATCH_READ || kind == GDB_WATCH_ACCESS,
-        .on_write = kind == GDB_WATCH_WRITE || kind == GDB_WATCH_ACCESS,
-    };
-
-    if (kind == GDB_BREAK_SOFTWARE || kind == GDB_BREAK_HARDWARE)
-        return insert ? hart_add_breakpoint(hart, at) : hart_remove_breakpoint(hart, at);
-    return insert ? hart_add_watchpoint(hart, &watch) : hart_remove_watchpoint(hart, &watch);
-}
-
 static int change_points(struct debugger *debugger, enum gdb_breakpoint_kind kind, gva_t at,
                          size_t size, bool insert)
 {
@@ -150,7 +95,7 @@ static int change_points(struct debugger *debugger, enum gdb_breakpoint_kind kin
     if (was_running)
         machine_pause(debugger->machine);
     for (unsigned i = 0; i < count; i++)
-        if (!change_point(hart_of(debugger, i), kind, at, size, insert))
+        if (!debug_change_point(hart_of(debugger, i), kind, at, size, insert))
             result = insert ? -ENOSPC : -ENOENT;
     if (was_running)
         machine_resume(debugger->machine);
@@ -168,31 +113,6 @@ static int remove_point(void *owner, enum gdb_breakpoint_kind kind, gva_t at, si
 }
 
 /* ---- running ---- */
-
-static struct gdb_stop describe_stop(struct debugger *debugger, unsigned index)
-{
-    struct hart *hart = hart_of(debugger, index);
-    struct gdb_stop stop = {.reason = GDB_STOP_SIGNAL, .signal = GDB_SIGNAL_TRAP, .hart = index};
-
-    switch (hart->debug.stop) {
-    case HART_STOP_BREAKPOINT:
-        stop.reason = GDB_STOP_BREAK_SOFTWARE;
-        break;
-    case HART_STOP_WATCH_WRITE:
-        stop.reason = GDB_STOP_WATCH_WRITE;
-        stop.address = hart->debug.watch_address;
-        break;
-    case HART_STOP_WATCH_READ:
-        stop.reason = GDB_STOP_WATCH_READ;
-        stop.address = hart->debug.watch_address;
-        break;
-    case HART_STOP_NONE:
-    case HART_STOP_STEP:
-        break;
-    }
-    hart->debug.stop = HART_STOP_NONE;
-    return stop;
-}
 
 static bool has_step(const struct debugger *debugger, const enum gdb_action *actions)
 {
@@ -222,7 +142,7 @@ static void resume(void *owner, const enum gdb_action *actions)
         machine_step(debugger->machine, i);
         stepped = i;
     }
-    struct gdb_stop stop = describe_stop(debugger, stepped);
+    struct gdb_stop stop = debug_take_stop(hart_of(debugger, stepped), stepped);
     gdb_server_stopped(&debugger->server, &stop);
 }
 
@@ -240,7 +160,7 @@ void debugger_on_stop(struct debugger *debugger, unsigned hart)
     if (!debugger)
         return;
     machine_pause(debugger->machine);
-    struct gdb_stop stop = describe_stop(debugger, hart);
+    struct gdb_stop stop = debug_take_stop(hart_of(debugger, hart), hart);
     /* Another hart may have stopped for its own reason in the same moment; it
      * will do so again when it goes on. */
     for (unsigned i = 0; i < debugger->target.hart_count; i++)
@@ -318,35 +238,19 @@ static void fill_target(struct debugger *debugger)
 
 /* ---- the connection ---- */
 
-static void drop_client(struct debugger *debugger)
+static void forget_client(void *owner)
 {
-    loop_remove(debugger->loop, debugger->client_fd);
-    close(debugger->client_fd);
-    debugger->client_fd = -1;
+    struct debugger *debugger = owner;
+
+    loop_remove(debugger->loop, debugger->connection.client_fd);
     gdb_server_reset(&debugger->server);
 }
 
 static void send_bytes(void *owner, const void *bytes, size_t size)
 {
     struct debugger *debugger = owner;
-    const uint8_t *at = bytes;
 
-    while (size && debugger->client_fd >= 0) {
-        ssize_t sent = send(debugger->client_fd, at, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent > 0) {
-            at += sent;
-            size -= (size_t)sent;
-            continue;
-        }
-        if (sent < 0 && errno == EINTR)
-            continue;
-        struct pollfd p = {.fd = debugger->client_fd, .events = POLLOUT};
-        /* A client that does not read is as good as gone; reading notices. */
-        if (sent < 0 && (errno != EAGAIN || poll(&p, 1, SEND_PATIENCE_MS) != 1)) {
-            shutdown(debugger->client_fd, SHUT_RDWR);
-            return;
-        }
-    }
+    connection_send(&debugger->connection, bytes, size);
 }
 
 static void on_client(void *owner, unsigned events)
@@ -355,101 +259,34 @@ static void on_client(void *owner, unsigned events)
     uint8_t bytes[4096];
 
     (void)events;
-    ssize_t count = recv(debugger->client_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (count <= 0) {
-        drop_client(debugger);
-        return;
+    ssize_t count = connection_receive(&debugger->connection, bytes, sizeof(bytes));
+    if (count < 0) {
+        forget_client(debugger);
+        connection_drop(&debugger->connection);
+    } else {
+        gdb_server_receive(&debugger->server, bytes, (size_t)count);
     }
-    gdb_server_receive(&debugger->server, bytes, (size_t)count);
-}
-
-/* A new client may be seen before the end of the one it follows. */
-static void drop_client_that_left(struct debugger *debugger)
-{
-    struct pollfd p = {.fd = debugger->client_fd, .events = POLLRDHUP};
-
-    if (debugger->client_fd >= 0 && poll(&p, 1, 0) == 1)
-        drop_client(debugger);
 }
 
 static void on_connect(void *owner, unsigned events)
 {
     struct debugger *debugger = owner;
-    int fd = accept4(debugger->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    int one = 1;
+    struct connection *connection = &debugger->connection;
 
     (void)events;
-    if (fd < 0)
-        return;
-    drop_client_that_left(debugger);
-    if (debugger->client_fd >= 0 ||
-        loop_add(debugger->loop, fd, LOOP_READ, on_client, debugger) < 0) {
-        close(fd);
-        return;
-    }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    debugger->client_fd = fd;
-}
-
-static int listen_tcp(struct debugger *debugger, const char *spec, struct error *err)
-{
-    char host[64];
-    uint64_t port;
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    const char *colon = strrchr(spec, ':');
-    size_t length = colon ? (size_t)(colon - spec) : 0;
-    int one = 1;
-
-    if (!colon || length >= sizeof(host) || !text_parse_u64(colon + 1, 65535, &port))
-        return error_set(err, -EINVAL, "--gdb 'tcp:%s': tcp:ADDRESS:PORT is wanted", spec);
-    memcpy(host, spec, length);
-    host[length] = 0;
-    address.sin_port = htons((uint16_t)port);
-    if (inet_pton(AF_INET, length ? host : "127.0.0.1", &address.sin_addr) != 1)
-        return error_set(err, -EINVAL, "--gdb 'tcp:%s': '%s' is not an IPv4 address", spec, host);
-    debugger->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (debugger->listen_fd >= 0)
-        setsockopt(debugger->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (debugger->listen_fd < 0 ||
-        bind(debugger->listen_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return error_set(err, -errno, "--gdb 'tcp:%s': cannot listen there: %s", spec,
-                         strerror(errno));
-    return 0;
-}
-
-static int listen_unix(struct debugger *debugger, const char *path, struct error *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (strlen(path) >= sizeof(address.sun_path))
-        return error_set(err, -ENAMETOOLONG, "--gdb 'unix:%s': the path is too long", path);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    debugger->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (debugger->listen_fd < 0 ||
-        bind(debugger->listen_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return error_set(err, -errno, "--gdb 'unix:%s': cannot listen there: %s", path,
-                         strerror(errno));
-    debugger->unlink_path = strdup(path);
-    return 0;
+    if (connection_accept(connection, forget_client, debugger) &&
+        loop_add(debugger->loop, connection->client_fd, LOOP_READ, on_client, debugger) < 0)
+        connection_drop(connection);
 }
 
 static int start_listening(struct debugger *debugger, const char *spec, struct error *err)
 {
-    int result;
+    int result = connection_open(&debugger->connection, spec, err);
 
-    if (text_starts_with(spec, "tcp:"))
-        result = listen_tcp(debugger, spec + 4, err);
-    else if (text_starts_with(spec, "unix:") && spec[5])
-        result = listen_unix(debugger, spec + 5, err);
-    else
-        result =
-            error_set(err, -EINVAL, "--gdb '%s': tcp:ADDRESS:PORT or unix:PATH is wanted", spec);
     if (result < 0)
         return result;
-    if (listen(debugger->listen_fd, 1) < 0 ||
-        loop_add(debugger->loop, debugger->listen_fd, LOOP_READ, on_connect, debugger) < 0)
+    if (loop_add(debugger->loop, debugger->connection.listen_fd, LOOP_READ, on_connect, debugger) <
+        0)
         return error_set(err, -errno, "--gdb '%s': cannot listen there: %s", spec, strerror(errno));
     return 0;
 }
@@ -463,7 +300,7 @@ int debugger_create(struct machine *machine, struct loop *loop, const char *spec
         return error_set(err, -ENOMEM, "cannot create the gdb stub: out of memory");
     debugger->machine = machine;
     debugger->loop = loop;
-    debugger->listen_fd = debugger->client_fd = -1;
+    debugger->connection.listen_fd = debugger->connection.client_fd = -1;
     int result = start_listening(debugger, spec, err);
     if (result < 0) {
         debugger_destroy(debugger);
@@ -479,7 +316,7 @@ void debugger_on_exit(struct debugger *debugger, int status)
 {
     struct gdb_stop stop = {.reason = GDB_STOP_EXITED, .signal = (unsigned)status};
 
-    if (debugger && debugger->client_fd >= 0 && debugger->server.running)
+    if (debugger && debugger->connection.client_fd >= 0 && debugger->server.running)
         gdb_server_stopped(&debugger->server, &stop);
 }
 
@@ -487,16 +324,10 @@ void debugger_destroy(struct debugger *debugger)
 {
     if (!debugger)
         return;
-    if (debugger->client_fd >= 0) {
-        loop_remove(debugger->loop, debugger->client_fd);
-        close(debugger->client_fd);
-    }
-    if (debugger->listen_fd >= 0) {
-        loop_remove(debugger->loop, debugger->listen_fd);
-        close(debugger->listen_fd);
-    }
-    if (debugger->unlink_path)
-        unlink(debugger->unlink_path);
-    free(debugger->unlink_path);
+    if (debugger->connection.client_fd >= 0)
+        loop_remove(debugger->loop, debugger->connection.client_fd);
+    if (debugger->connection.listen_fd >= 0)
+        loop_remove(debugger->loop, debugger->connection.listen_fd);
+    connection_close(&debugger->connection);
     free(debugger);
 }

@@ -73,7 +73,7 @@ static void create(struct side *side, bool translate, const struct file_bytes *b
         .extensions = words.extensions,
         .widest_satp = words.widest_satp,
         .translate = translate,
-        .translator = words.translator,
+        .translator = words.engine.translator,
         .boot = {.mode = words.firmware ? FIRMWARE_NONE : FIRMWARE_BUILTIN,
                  .kernel = {.path = "kernel", .bytes = bytes[0].bytes, .size = bytes[0].size}},
         .serial = {.write = print, .owner = &side->console},

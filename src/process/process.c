@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One process VM from its configuration to its end. */
+#include "process/internal.h"
+
+#include "host/clock.h"
+#include "process/stats.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* For the engines: code that the program may execute. */
+static bool fetch(void *owner, gva_t at, void *to, size_t size)
+{
+    struct process *process = owner;
+
+    if (at >= USER_MEMORY_END)
+        return false;
+    pthread_rwlock_rdlock(&process->memory.lock);
+    const struct mapping *mapping = memory_at(&process->memory, at);
+    bool is_code =
+        mapping && mapping->start <= at && (mapping->protection & MEMORY_EXECUTE);
+    pthread_rwlock_unlock(&process->memory.lock);
+    return is_code && guest_read(to, at, size) == 0;
+}
+
+static void take_limit(int resource, uint64_t to[2])
+{
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+
+    getrlimit((__rlimit_resource_t)resource, &limit);
+    to[0] = limit.rlim_cur;
+    to[1] = limit.rlim_max;
+}
+
+static int create(struct process *process, const struct process_config *config, struct error *err)
+{
+    process->config = *config;
+    process->config.translator.user = true;
+    process->self_fd = config->self_fd;
+    process->started_ns = clock_monotonic_ns();
+    take_limit(RLIMIT_AS, process->limits.address_space);
+    take_limit(RLIMIT_DATA, process->limits.data);
+    take_limit(RLIMIT_STACK, process->limits.stack);
+    process->user_memory = (struct user_memory_port){
+        .load = guest_load,
+        .store = guest_store,
+        .fetch = fetch,
+        .probe = guest_probe,
+        .owner = process,
+    };
+    pthread_mutex_init(&process->fork_lock, NULL);
+    pthread_mutex_init(&process->tasks_lock, NULL);
+    pthread_mutex_init(&process->actions_lock, NULL);
+    if (memory_init(&process->memory) < 0)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (!config->translate)
+        return 0;
+    return translator_create(&process->config.translator, &process->translator, err);
+}
+
+int process_run(const struct process_config *config, struct error *err)
+{
+    struct process *process = calloc(1, sizeof(*process));
+
+    if (!process)
+        return error_set(err, -ENOMEM, "out of memory");
+    int result = create(process, config, err);
+    if (result < 0)
+        return result;
+    struct task *task = task_create(process);
+    if (!task)
+        return error_set(err, -ENOMEM, "cannot create the first thread: out of memory");
+    task->tid = gettid();
+    signals_adopt(task);
+    result = signals_start(process, err);
+    if (result == 0)
+        result = process_load(process, task, err);
+    if (result < 0)
+        return result;
+    proc_publish(process);
+    signals_adopt_mask(task);
+    task_run(task);
+    task_leave_main(task);
+}
+
+void process_exit(struct process *process, int status)
+{
+    if (process->config.stats)
+        stats_print(process);
+    for (;;)
+        host_syscall_quick(SYS_exit_group, (const uint64_t[6]){(uint64_t)(unsigned)status});
+}
+
+void process_die(int signal)
+{
+    static const struct {
+        uintptr_t handler;
+        uint64_t flags;
+        uintptr_t restorer;
+        uint64_t mask;
+    } fallback;
+    uint64_t nothing = 0;
+
+    host_syscall_quick(SYS_rt_sigaction, (const uint64_t[6]){(uint64_t)signal,
+                                                             (uint64_t)(uintptr_t)&fallback, 0,
+                                                             sizeof(nothing)});
+    host_syscall_quick(SYS_rt_sigprocmask, (const uint64_t[6]){SIG_SETMASK,
+                                                               (uint64_t)(uintptr_t)&nothing, 0,
+                                                               sizeof(nothing)});
+    for (;;)
+        host_syscall_quick(SYS_tgkill, (const uint64_t[6]){(uint64_t)getpid(), (uint64_t)gettid(),
+                                                           (uint64_t)signal});
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Futexes are the host's, at the program's addresses. The operation says which of the
+ * arguments are pointers; some of the others share their places. */
+#include "process/calls.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+#ifndef FUTEX_LOCK_PI2
+#define FUTEX_LOCK_PI2 13
+#endif
+
+/* The signature of an operation; NULL: there is none. */
+static const char *futex_signature(uint32_t operation)
+{
+    switch (operation & (uint32_t)FUTEX_CMD_MASK) {
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+    case FUTEX_LOCK_PI:
+    case FUTEX_LOCK_PI2:
+        return "pxdp"; /* the fourth is a time */
+    case FUTEX_WAIT_REQUEUE_PI:
+        return "pxdpp";
+    case FUTEX_REQUEUE:
+    case FUTEX_CMP_REQUEUE:
+    case FUTEX_CMP_REQUEUE_PI:
+    case FUTEX_WAKE_OP:
+        return "pxddp"; /* the fourth is a number */
+    case FUTEX_WAKE:
+    case FUTEX_WAKE_BITSET:
+    case FUTEX_UNLOCK_PI:
+    case FUTEX_TRYLOCK_PI:
+        return "pxd";
+    default:
+        return NULL;
+    }
+}
+
+int64_t sys_futex(struct task *task, const uint64_t args[6])
+{
+    const char *signature = futex_signature((uint32_t)args[1]);
+
+    if (signature == NULL)
+        return -ENOSYS;
+    const int err = signature_check(task->process, signature, args);
+    return err != 0 ? err : host_syscall(task, __NR_futex, args);
+}
+
+/* Copies an array of struct futex_waitv and checks its pointers. */
+static int waiters_read(struct futex_waitv *waiters, uint64_t at, uint64_t count)
+{
+    const int err = guest_read(waiters, at, count * sizeof(*waiters));
+
+    if (err != 0)
+        return err;
+    for (uint64_t i = 0; i < count; i++)
+        if (!guest_pointer(waiters[i].uaddr))
+            return -EFAULT;
+    return 0;
+}
+
+int64_t sys_futex_waitv(struct task *task, const uint64_t args[6])
+{
+    NOT_CLEARED struct futex_waitv waiters[FUTEX_WAITV_MAX];
+    const uint64_t count = (uint32_t)args[1];
+
+    if ((uint32_t)args[2] != 0 || count == 0 || count > FUTEX_WAITV_MAX || args[0] == 0)
+        return -EINVAL;
+    const int err = waiters_read(waiters, args[0], count);
+    if (err != 0)
+        return err;
+    return HOST_SYSCALL(task, __NR_futex_waitv, host_argument(waiters), count, args[2], args[3],
+                        args[4]);
+}
+
+#ifndef __NR_futex_requeue
+#define __NR_futex_requeue 456
+#endif
+
+int64_t sys_futex_requeue(struct task *task, const uint64_t args[6])
+{
+    struct futex_waitv waiters[2];
+
+    if ((uint32_t)args[1] != 0 || args[0] == 0)
+        return -EINVAL;
+    const int err = waiters_read(waiters, args[0], ARRAY_LEN(waiters));
+    if (err != 0)
+        return err;
+    return HOST_SYSCALL(task, __NR_futex_requeue, host_argument(waiters), args[1], args[2],
+                        args[3]);
+}
