@@ -69,7 +69,7 @@ struct hart_counters {
     uint64_t slow_accesses;
 };
 
-/* Operands of vector instructions. */
+/* Operands of vector instructions, and a table. */
 struct fp_constants {
     _Alignas(16) uint64_t box[2]; /* the upper half of a boxed single */
     uint64_t sign64[2];
@@ -77,6 +77,7 @@ struct fp_constants {
     uint64_t nan64[2]; /* canonical */
     uint64_t nan32[2]; /* canonical and boxed */
     uint64_t two63[2]; /* 2^63 as a double, as a single in the upper half */
+    uint8_t fflags[64]; /* for the six flags of MXCSR */
 };
 
 struct translated_hart {
@@ -373,6 +374,8 @@ const uint8_t *runtime_ecall(struct translated_hart *th, uint32_t info);
 const uint8_t *runtime_sret(struct translated_hart *th, uint32_t info);
 /* sfence.vma of the page of th->address, in any address space. */
 const uint8_t *runtime_sfence(struct translated_hart *th, uint32_t info);
+/* fflags for the six flags of MXCSR. */
+uint32_t runtime_flags_of(uint32_t mxcsr);
 /* These run with all guest state in struct hart. */
 bool runtime_load(struct translated_hart *th);
 bool runtime_store(struct translated_hart *th);

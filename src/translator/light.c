@@ -222,7 +222,7 @@ bool runtime_refill(struct translated_hart *th, gva_t va, uint32_t info)
 
 /* fflags for the six flags of MXCSR: invalid, denormal (RISC-V has none), divide,
  * overflow, underflow, precision. */
-static uint32_t flags_of(uint32_t mxcsr)
+uint32_t runtime_flags_of(uint32_t mxcsr)
 {
     return (mxcsr & 1) << 4 | (mxcsr & 4) << 1 | (mxcsr & 8) >> 1 | (mxcsr & 16) >> 3 |
            (mxcsr & 32) >> 5;
@@ -230,7 +230,7 @@ static uint32_t flags_of(uint32_t mxcsr)
 
 void runtime_take_flags(struct translated_hart *th)
 {
-    th->hart.fflags |= flags_of(th->mxcsr);
+    th->hart.fflags |= runtime_flags_of(th->mxcsr);
 }
 
 void runtime_give_rounding(struct translated_hart *th)

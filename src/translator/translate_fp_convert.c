@@ -183,9 +183,44 @@ static unsigned begin_from_integer(struct fp_piece *piece)
     return target;
 }
 
+/* With a rounding mode of its own: most integers fit, and need none. rax = the integer, in
+ * 64 bits. */
+static void emit_exact_integer(struct fp_piece *piece, bool is_signed)
+{
+    struct emitter *e = fp_emitter(piece);
+    unsigned bits = piece->row->is_single ? 24 : 53;
+
+    copy_x(piece->tr, RAX, piece->insn->rs1);
+    if (piece->row->width == 4)
+        emit_rr(e, is_signed ? X86_MOVSXD : X86_MOV, is_signed ? 8 : 4, RAX, RAX);
+    if (is_signed) {
+        emit_constant(e, RCX, BIT(bits));
+        emit_rr(e, X86_ADD, 8, RCX, RAX);
+        emit_ri(e, X86_SHR_IMM, 8, RCX, (int32_t)bits + 1);
+    } else {
+        emit_rr(e, X86_MOV, 8, RCX, RAX);
+        emit_ri(e, X86_SHR_IMM, 8, RCX, (int32_t)bits);
+    }
+    fp_leave_if(piece, IF_NOT_EQUAL);
+}
+
+/* The same for all of them. */
+static void emit_from_exact(struct fp_piece *piece, bool is_signed)
+{
+    emit_exact_integer(piece, is_signed);
+    unsigned target = begin_from_integer(piece);
+    emit_rrr(fp_emitter(piece), (enum x86_op)piece->row->op, 8, target, target, RAX);
+    put_f(piece->tr, piece->insn->rd, target);
+}
+
 void fp_emit_from_signed(struct fp_piece *piece)
 {
     const struct fp_row *row = piece->row;
+
+    if (piece->mode == FP_MODE_STATIC) {
+        emit_from_exact(piece, true);
+        return;
+    }
     unsigned target = begin_from_integer(piece);
     unsigned source = get_x(piece->tr, piece->insn->rs1, RAX);
 
@@ -214,8 +249,13 @@ void fp_emit_from_unsigned(struct fp_piece *piece)
     const struct fp_row *row = piece->row;
     struct translation *tr = piece->tr;
     struct emitter *e = &tr->e;
-    unsigned target = begin_from_integer(piece);
     uint8_t *done = NULL;
+
+    if (piece->mode == FP_MODE_STATIC) {
+        emit_from_exact(piece, false);
+        return;
+    }
+    unsigned target = begin_from_integer(piece);
 
     if (row->width == 4) {
         emit_rr(e, X86_MOV, 4, RAX, get_x(tr, piece->insn->rs1, RAX));

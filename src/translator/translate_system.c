@@ -5,6 +5,9 @@
 #include "riscv/encoding.h"
 #include "translator/translate.h"
 
+#define CSR_FFLAGS  0x001
+#define MXCSR_FLAGS 0x3f
+
 enum csr_way {
     CSR_PLAIN,
     CSR_LIGHT,
@@ -107,6 +110,61 @@ static void emit_plain(struct translation *tr, const struct insn *insn, unsigned
     put_x(tr, insn->rd, RCX);
 }
 
+/* eax = the flags that MXCSR has now. */
+static void emit_host_flags(struct translation *tr)
+{
+    struct emitter *e = &tr->e;
+
+    emit_m(e, X86_STMXCSR, 4, TH_FIELD(mxcsr));
+    emit_rm(e, X86_MOV, 4, RAX, TH_FIELD(mxcsr));
+    emit_ri(e, X86_AND_IMM, 4, RAX, MXCSR_FLAGS);
+    emit_rm(e, X86_MOVZX8, 4, RAX,
+            at_index(HART_REG, RAX, 0,
+                     (int64_t)offsetof(struct translated_hart, constants.fflags) - HART_BIAS));
+}
+
+/* fflags are those in memory and those of MXCSR, which must be cleared only where the new
+ * value lacks one: programs read them and put them back round comparisons. ecx, eax: the
+ * new value and what emit_host_flags found. */
+static void emit_set_flags(struct translation *tr)
+{
+    struct emitter *e = &tr->e;
+
+    emit_rm(e, X86_MOV_STORE, 4, RCX, HART_FIELD(fflags));
+    emit_r(e, X86_NOT, 4, RCX);
+    emit_rr(e, X86_TEST, 4, RCX, RAX);
+    emit_jcc_cold(tr, IF_NOT_EQUAL);
+    emit_mi(e, X86_AND_IMM, 4, TH_FIELD(mxcsr), ~MXCSR_FLAGS);
+    emit_m(e, X86_LDMXCSR, 4, TH_FIELD(mxcsr));
+    emit_jmp(e, e->hot.at);
+    to_hot(tr);
+}
+
+/* frflags and fsflags. */
+static void emit_fflags(struct translation *tr, const struct insn *insn)
+{
+    struct emitter *e = &tr->e;
+    uint32_t code = csr_code(insn);
+
+    if (code == CSR_CODE_WRITE) {
+        if (has_immediate(insn->op))
+            emit_constant(e, RCX, insn->rs1);
+        else
+            copy_x(tr, RCX, insn->rs1);
+        emit_ri(e, X86_AND_IMM, 4, RCX, 0x1f);
+    }
+    emit_host_flags(tr);
+    if (insn->rd) {
+        unsigned target = target_x(insn->rd, RDX);
+        emit_rm(e, X86_MOV, 4, target, HART_FIELD(fflags));
+        emit_rr(e, X86_OR, 4, target, RAX);
+        put_x(tr, insn->rd, target);
+    }
+    if (code == CSR_CODE_WRITE)
+        emit_set_flags(tr);
+    tr->rax_at = NULL;
+}
+
 /* Goes where an answer other than GO_ON sends us. */
 static void emit_answers(struct translation *tr, const struct insn *insn)
 {
@@ -159,6 +217,12 @@ bool translate_csr(struct translation *tr, const struct insn *insn)
     case CSR_FP:
         if (!tr->fp_on || !tr->features->avx)
             return false;
+        if (plan->number == CSR_FFLAGS &&
+            (csr_code(insn) == CSR_CODE_READ || csr_code(insn) == CSR_CODE_WRITE)) {
+            emit_fflags(tr, insn);
+            tr->pending++;
+            return true;
+        }
         emit_call_csr(tr, insn, tr->t->thunks.csr_fp);
         return true;
     case CSR_LIGHT:

@@ -86,6 +86,8 @@ void translator_attach(struct translator *t, struct hart *hart)
         .nan32 = {UINT64_C(0xffffffff7fc00000), 0},
         .two63 = {UINT64_C(0x43e0000000000000), UINT64_C(0x5f000000)},
     };
+    for (unsigned i = 0; i < sizeof(th->constants.fflags); i++)
+        th->constants.fflags[i] = (uint8_t)runtime_flags_of(i);
     if (t->options.user)
         cache_init_jumps(th);
     pthread_mutex_lock(&t->mutex);
