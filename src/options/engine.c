@@ -40,6 +40,8 @@ static int parse_jit_word(struct translator_options *options, const char *word, 
         options->no_chaining = true;
     else if (strcmp(word, "no-fast-memory") == 0)
         options->no_fast_memory = true;
+    else if (strcmp(word, "no-local") == 0)
+        options->no_local_registers = true;
     else if (strcmp(word, "no-inline") == 0)
         options->no_inline = true;
     else if (strcmp(word, "perf-map") == 0)

@@ -168,7 +168,8 @@ static void recheck_code(struct hart *hart)
 
 void hart_begin_run(struct hart *hart, uint64_t slice)
 {
-    uint64_t end = MIN(hart->icount + slice, hart->stop_at);
+    /* Nothing happens to a process VM after a number of instructions. */
+    uint64_t end = hart->config.user ? UINT64_MAX : MIN(hart->icount + slice, hart->stop_at);
 
     /* The exchange orders this store before the loads of what others have asked
      * for: either we see the request here, or the kick sets limit to zero after

@@ -184,7 +184,8 @@ struct entry_slot {
 /* Of process VMs: a host instruction that accesses guest memory. */
 struct fault_site {
     gva_t pc;      /* of the guest instruction */
-    uint32_t code; /* in the cache */
+    uint32_t code;   /* in the cache, as the next */
+    uint32_t resume; /* where to go on when it faults */
 };
 
 /* Of process VMs: a jump between units, which may be of different pages. Kept until the

@@ -36,11 +36,24 @@ static void move_fp(struct maker *m, enum x86_op op)
         emit_rm(&m->e, op, 8, PINNED_FP_FIRST + i, guest_f(pinned_fp[i]));
 }
 
+/* Process VMs count no instructions. */
+static void store_icount(struct maker *m)
+{
+    if (!m->t->options.user)
+        emit_rm(&m->e, X86_MOV_STORE, 8, ICOUNT, HART_FIELD(icount));
+}
+
+static void load_icount(struct maker *m)
+{
+    if (!m->t->options.user)
+        emit_rm(&m->e, X86_MOV, 8, ICOUNT, HART_FIELD(icount));
+}
+
 static void store_all(struct maker *m)
 {
     move_pinned(m, X86_MOV_STORE, true);
     move_fp(m, X86_VMOVQ_STORE);
-    emit_rm(&m->e, X86_MOV_STORE, 8, ICOUNT, HART_FIELD(icount));
+    store_icount(m);
     if (m->t->options.features.avx) {
         emit_m(&m->e, X86_STMXCSR, 4, TH_FIELD(mxcsr));
         emit_m(&m->e, X86_LDMXCSR, 4, TH_FIELD(host_mxcsr));
@@ -51,7 +64,7 @@ static void load_all(struct maker *m)
 {
     move_pinned(m, X86_MOV, true);
     move_fp(m, X86_VMOVQ_LOAD);
-    emit_rm(&m->e, X86_MOV, 8, ICOUNT, HART_FIELD(icount));
+    load_icount(m);
     if (m->t->options.features.avx)
         emit_m(&m->e, X86_LDMXCSR, 4, TH_FIELD(mxcsr));
 }
@@ -121,7 +134,7 @@ static const uint8_t *make_trap(struct maker *m, uintptr_t function, const uint8
 {
     const uint8_t *start = here(m);
 
-    emit_rm(&m->e, X86_MOV_STORE, 8, ICOUNT, HART_FIELD(icount));
+    store_icount(m);
     move_pinned(m, X86_MOV_STORE, false);
     hart_argument(m);
     emit_rr(&m->e, X86_MOV, 4, RSI, RCX);
@@ -143,7 +156,7 @@ static const uint8_t *make_csr(struct maker *m, bool is_fp, bool saves)
 {
     const uint8_t *start = here(m);
 
-    emit_rm(&m->e, X86_MOV_STORE, 8, ICOUNT, HART_FIELD(icount));
+    store_icount(m);
     move_pinned(m, X86_MOV_STORE, false);
     if (is_fp)
         emit_m(&m->e, X86_STMXCSR, 4, TH_FIELD(mxcsr));

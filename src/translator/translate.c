@@ -12,6 +12,8 @@
 #include "translator/listing.h"
 
 #define DEFAULT_UNIT_LIMIT 96
+/* Of a process VM: whole loops profit from registers of their own. */
+#define USER_UNIT_LIMIT    144
 /* Of the first instruction of a loop: what the host fetches at a time. */
 #define LOOP_ALIGNMENT     16
 /* A unit whose accesses are each checked by themselves is left again soon. */
@@ -26,7 +28,7 @@ bool rax_holds(const struct translation *tr, unsigned reg)
 
 unsigned get_x(struct translation *tr, unsigned reg, unsigned scratch)
 {
-    unsigned host = pinned_x(reg);
+    unsigned host = local_x(tr, reg);
 
     if (host != NO_REGISTER)
         return host;
@@ -36,7 +38,7 @@ unsigned get_x(struct translation *tr, unsigned reg, unsigned scratch)
 
 void copy_x(struct translation *tr, unsigned host, unsigned reg)
 {
-    unsigned pinned = pinned_x(reg);
+    unsigned pinned = local_x(tr, reg);
 
     if (reg == 0)
         emit_rr(&tr->e, X86_XOR, 4, host, host);
@@ -49,9 +51,9 @@ void copy_x(struct translation *tr, unsigned host, unsigned reg)
         emit_rr(&tr->e, X86_MOV, 8, host, pinned);
 }
 
-unsigned target_x(unsigned rd, unsigned scratch)
+unsigned target_x(const struct translation *tr, unsigned rd, unsigned scratch)
 {
-    unsigned host = pinned_x(rd);
+    unsigned host = local_x(tr, rd);
 
     return host == NO_REGISTER ? scratch : host;
 }
@@ -68,6 +70,14 @@ const struct insn *next_insn(const struct translation *tr)
     return follows && tr->pending + 1 <= MAX_PENDING ? &slot->insn : NULL;
 }
 
+void take_next(struct translation *tr)
+{
+    tr->at++;
+    tr->pending++;
+    tr->insns[tr->at].code = tr->e.hot.at;
+    tr->insns[tr->at].cold = tr->e.cold.at;
+}
+
 /* Whether the next instruction takes guest register `rd` from rax and overwrites it,
  * so that nobody will see what memory has of it. */
 static bool is_overwritten(const struct translation *tr, unsigned rd)
@@ -79,7 +89,7 @@ static bool is_overwritten(const struct translation *tr, unsigned rd)
 
 void put_x(struct translation *tr, unsigned rd, unsigned host)
 {
-    unsigned pinned = pinned_x(rd);
+    unsigned pinned = local_x(tr, rd);
 
     if (rd == 0)
         return;
@@ -98,7 +108,7 @@ void put_x(struct translation *tr, unsigned rd, unsigned host)
 
 void with_x(struct translation *tr, enum x86_op op, unsigned width, unsigned host, unsigned reg)
 {
-    unsigned pinned = pinned_x(reg);
+    unsigned pinned = local_x(tr, reg);
 
     if (pinned != NO_REGISTER)
         emit_rr(&tr->e, op, width, host, pinned);
@@ -132,10 +142,12 @@ void emit_page(struct translation *tr)
 
 void emit_fallback(struct translation *tr, const struct insn *insn)
 {
+    leave_unit(tr);
     emit_page(tr);
     emit_constant(&tr->e, RAX, insn->raw);
     emit_constant(&tr->e, RCX, info_of(tr));
     emit_call(&tr->e, tr->t->thunks.execute);
+    enter_unit(tr);
     /* The call has counted everything up to and with this instruction. */
     tr->pending = 0;
     tr->known_boxed = 0;
@@ -143,10 +155,12 @@ void emit_fallback(struct translation *tr, const struct insn *insn)
 
 void emit_cold_fallback(struct translation *tr, const struct insn *insn, const uint8_t *resume)
 {
+    leave_unit(tr);
     emit_page(tr);
     emit_constant(&tr->e, RAX, insn->raw);
     emit_constant(&tr->e, RCX, info_of(tr));
     emit_call(&tr->e, tr->t->thunks.execute);
+    enter_unit(tr);
     if (!tr->is_user)
         emit_ri(&tr->e, X86_SUB_IMM, 8, ICOUNT, (int32_t)tr->pending + 1);
     emit_jmp(&tr->e, resume);
@@ -195,6 +209,14 @@ static void goto_unpolled(struct translation *tr, int condition, int64_t offset)
             tr->fixups[tr->fixup_count++] = (struct fixup){site, (uint16_t)index};
         return;
     }
+    if (tr->local_count && condition >= 0) {
+        emit_jcc_cold(tr, (enum condition)condition);
+        leave_unit(tr);
+        add_link(tr, emit_jmp(&tr->e, NULL), offset);
+        to_hot(tr);
+        return;
+    }
+    leave_unit(tr);
     add_link(tr, emit_jump(tr, condition, NULL), offset);
 }
 
@@ -203,6 +225,7 @@ static void emit_poll(struct translation *tr, int64_t offset)
 {
     emit_jmp(&tr->e, tr->e.cold.at);
     to_cold(tr);
+    leave_unit(tr);
     if (tr->is_user) {
         emit_address(tr, RAX, offset);
         emit_jmp(&tr->e, tr->t->thunks.poll_at);
@@ -211,6 +234,18 @@ static void emit_poll(struct translation *tr, int64_t offset)
         emit_jmp(&tr->e, tr->t->thunks.poll_here);
     }
     to_hot(tr);
+}
+
+/* Compares with the limit; the condition of going on. Units of process VMs count nothing
+ * and may have something else in r15: for them the limit is 0 or none. */
+static enum condition emit_limit_check(struct translation *tr)
+{
+    if (tr->is_user) {
+        emit_mi(&tr->e, X86_CMP_IMM, 8, HART_FIELD(limit), 0);
+        return IF_NOT_EQUAL;
+    }
+    emit_rm(&tr->e, X86_CMP, 8, ICOUNT, HART_FIELD(limit));
+    return IF_BELOW;
 }
 
 void emit_goto(struct translation *tr, int condition, int64_t offset)
@@ -222,8 +257,7 @@ void emit_goto(struct translation *tr, int condition, int64_t offset)
     uint8_t *over = NULL;
     if (condition >= 0)
         over = emit_jcc_short(&tr->e, condition_not((enum condition)condition));
-    emit_rm(&tr->e, X86_CMP, 8, ICOUNT, HART_FIELD(limit));
-    goto_unpolled(tr, IF_BELOW, offset);
+    goto_unpolled(tr, emit_limit_check(tr), offset);
     emit_poll(tr, offset);
     if (over)
         emit_patch_short(&tr->e, over);
@@ -278,10 +312,8 @@ void emit_jump_rax(struct translation *tr, bool polls)
     struct emitter *e = &tr->e;
     struct code_stream *out = e->out;
 
-    if (polls) {
-        emit_rm(e, X86_CMP, 8, ICOUNT, HART_FIELD(limit));
-        emit_jcc(e, IF_ABOVE_EQUAL, tr->t->thunks.poll_at);
-    }
+    if (polls)
+        emit_jcc(e, condition_not(emit_limit_check(tr)), tr->t->thunks.poll_at);
     if (tr->is_user) {
         emit_user_jump_rax(tr);
         return;
@@ -331,7 +363,7 @@ static bool translate_jal(struct translation *tr, const struct insn *insn)
         return false;
     tr->pending++;
     if (insn->rd) {
-        unsigned host = target_x(insn->rd, RAX);
+        unsigned host = target_x(tr, insn->rd, RAX);
         emit_address(tr, host, (int64_t)offset + insn->length);
         put_x(tr, insn->rd, host);
     }
@@ -359,12 +391,13 @@ static bool translate_jalr(struct translation *tr, const struct insn *insn)
         emit_rr(&tr->e, X86_MOV, 8, RAX, base);
     emit_ri(&tr->e, X86_AND_IMM, 8, RAX, -2);
     if (insn->rd) {
-        unsigned host = target_x(insn->rd, RCX);
+        unsigned host = target_x(tr, insn->rd, RCX);
         emit_address(tr, host, (int64_t)offset + insn->length);
         put_x(tr, insn->rd, host);
     }
     tr->pending++;
     pay_pending(tr);
+    leave_unit(tr);
     emit_jump_rax(tr, true);
     tr->ended = true;
     return true;
@@ -390,8 +423,18 @@ static int branch_condition(unsigned op)
 
 static void emit_compare(struct translation *tr, const struct insn *insn)
 {
-    unsigned a = get_x(tr, insn->rs1, RAX);
+    bool in_memory = insn->rs1 && local_x(tr, insn->rs1) == NO_REGISTER &&
+                     !rax_holds(tr, insn->rs1);
 
+    if (in_memory && insn->rs2 == 0) {
+        emit_mi(&tr->e, X86_CMP_IMM, 8, guest_x(insn->rs1), 0);
+        return;
+    }
+    if (in_memory && local_x(tr, insn->rs2) != NO_REGISTER) {
+        emit_rm(&tr->e, X86_CMP_STORE, 8, local_x(tr, insn->rs2), guest_x(insn->rs1));
+        return;
+    }
+    unsigned a = get_x(tr, insn->rs1, RAX);
     if (insn->rs2 == 0)
         emit_rr(&tr->e, X86_TEST, 8, a, a);
     else
@@ -474,16 +517,17 @@ static bool has_code(const struct translation *tr, unsigned offset)
     return cache_find(tr->t, entry_key(tr->page->gpa + offset, tr->context)) != NULL;
 }
 
-/* Takes the instructions that follow each other in memory, going on behind a jump
- * where an earlier branch leads, or where a call returns to. */
-static void collect(struct translation *tr, unsigned offset)
+/* Takes the instructions that follow each other in memory, going on behind a jump at the
+ * next of `targets`, to which jumps forwards add theirs, or where a call returns to. */
+static void collect_from(struct translation *tr, unsigned offset, struct marks *targets,
+                         struct marks *loops)
 {
-    struct marks targets = {0}; /* of jumps forwards, and backwards */
-    struct marks loops = {0};
     unsigned limit = tr->t->options.unit_limit;
     bool after_jump = false;
 
-    limit = limit && limit < UNIT_MAX_INSNS ? limit : DEFAULT_UNIT_LIMIT;
+    tr->count = 0;
+    if (limit == 0 || limit >= UNIT_MAX_INSNS)
+        limit = tr->is_user ? USER_UNIT_LIMIT : DEFAULT_UNIT_LIMIT;
     if (tr->context & CONTEXT_UNGROUPED)
         limit = MIN(limit, UNGROUPED_LIMIT);
     while (tr->count < limit && offset < PAGE_SIZE) {
@@ -498,7 +542,7 @@ static void collect(struct translation *tr, unsigned offset)
         int64_t target = (int64_t)offset + insn->imm;
         if ((isa_ops[insn->op].flags & (IS_BRANCH | IS_JUMP)) && insn->op != OP_jalr &&
             is_near(target))
-            mark(target > (int64_t)offset ? &targets : &loops, (unsigned)target);
+            mark(target > (int64_t)offset ? targets : loops, (unsigned)target);
         offset += insn->length;
         after_jump = false;
         if (!ends_unit(insn))
@@ -506,11 +550,40 @@ static void collect(struct translation *tr, unsigned offset)
         after_jump = true;
         if (is_call(insn))
             continue;
-        int next = next_mark(&targets, offset);
+        int next = next_mark(targets, offset);
         if (next < 0)
             break;
         offset = (unsigned)next;
     }
+}
+
+/* Whether a loop begins where a jump has led past: it is then rotated, with its condition
+ * below, and should be one unit with it. Marks such places as targets. */
+static bool find_skipped_loops(const struct translation *tr, const struct marks *loops,
+                               struct marks *targets)
+{
+    unsigned first = tr->insns[0].offset;
+    unsigned last = tr->insns[tr->count - 1].offset;
+    bool any = false;
+
+    for (int at = next_mark(loops, first); at >= 0 && (unsigned)at < last;
+         at = next_mark(loops, (unsigned)at + 2)) {
+        if (find_insn(tr, at) >= 0)
+            continue;
+        mark(targets, (unsigned)at);
+        any = true;
+    }
+    return any;
+}
+
+static void collect(struct translation *tr, unsigned offset)
+{
+    struct marks targets = {0}; /* of jumps forwards, and backwards */
+    struct marks loops = {0};
+
+    collect_from(tr, offset, &targets, &loops);
+    if (tr->is_user && tr->count && find_skipped_loops(tr, &loops, &targets))
+        collect_from(tr, offset, &targets, &loops);
     for (unsigned i = 0; i < tr->count; i++) {
         struct translated_insn *slot = &tr->insns[i];
         slot->is_loop = is_marked(&loops, slot->offset);
@@ -551,7 +624,7 @@ static void emit_continue(struct translation *tr, unsigned offset)
 {
     pay_pending(tr);
     if (is_linkable(tr, offset)) {
-        add_link(tr, emit_jmp(&tr->e, NULL), offset);
+        goto_unpolled(tr, -1, offset);
         return;
     }
     emit_address(tr, RAX, offset);
@@ -589,6 +662,7 @@ static void translate_insns(struct translation *tr)
             emit_fallback(tr, &slot->insn);
             tr->ended = ends_unit(&slot->insn);
         }
+        slot = &tr->insns[tr->at]; /* perhaps it was more than one */
         unsigned next = slot->offset + slot->insn.length;
         bool follows = tr->at + 1 < tr->count && tr->insns[tr->at + 1].offset == next;
         if (!follows && !tr->ended)
@@ -605,6 +679,33 @@ static void patch_fixups(struct translation *tr)
 static uint32_t cache_offset(const struct translation *tr, const uint8_t *at)
 {
     return (uint32_t)(at - tr->t->map.write);
+}
+
+/* With registers of its own, a unit is entered by stubs, which stand behind its hot part. */
+static void make_entry_stubs(struct translation *tr)
+{
+    for (unsigned i = 0; i < tr->count && tr->local_count; i++) {
+        struct translated_insn *slot = &tr->insns[i];
+        if (!slot->is_entry)
+            continue;
+        const uint8_t *label = slot->label;
+        slot->label = tr->e.out->at;
+        enter_unit(tr);
+        emit_jmp(&tr->e, label);
+    }
+}
+
+/* Where accesses that fault go on. */
+static void make_fault_stub(struct translation *tr)
+{
+    tr->fault_stub = NULL;
+    if (!tr->local_count || !tr->access_count)
+        return;
+    to_cold(tr);
+    tr->fault_stub = tr->e.out->at;
+    leave_unit(tr);
+    emit_jmp(&tr->e, tr->t->thunks.exit_fault);
+    to_hot(tr);
 }
 
 static void make_link_stubs(struct translation *tr)
@@ -687,9 +788,10 @@ static void publish_accesses(struct translation *tr)
     struct translator *t = tr->t;
     size_t count = atomic_load_explicit(&t->fault_count, memory_order_relaxed);
 
+    uint32_t resume = cache_offset(tr, tr->fault_stub ? tr->fault_stub : t->thunks.exit_fault);
     for (unsigned i = 0; i < tr->access_count; i++)
         t->faults[count + i] = (struct fault_site){tr->page->gpa + tr->accesses[i].offset,
-                                                   cache_offset(tr, tr->accesses[i].at)};
+                                                   cache_offset(tr, tr->accesses[i].at), resume};
     /* release: pairs with the acquire in translator_recover */
     atomic_store_explicit(&t->fault_count, count + tr->access_count, memory_order_release);
 }
@@ -754,6 +856,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     tr->count = tr->pending = tr->fixup_count = tr->link_count = tr->known_boxed = 0;
     tr->access_count = 0;
     tr->is_user = t->options.user;
+    clear_locals(tr);
     if (!read_source(tr))
         return NULL;
     emitter_init(&tr->e, t->map.write + t->hot_at, t->hot_end - t->hot_at,
@@ -768,9 +871,12 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
         tr->insns[0].insn.length = 2;
     } else {
         plan_memory(tr);
+        plan_registers(tr);
         translate_insns(tr);
     }
     patch_fixups(tr);
+    make_entry_stubs(tr);
+    make_fault_stub(tr);
     make_link_stubs(tr);
     struct unit *unit = tr->e.overflow || !has_fault_room(tr) ? NULL : make_unit(tr);
     if (!unit)

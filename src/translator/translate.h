@@ -49,6 +49,16 @@ struct pending_link {
     uint64_t target; /* struct link_data.target */
 };
 
+/* A host register that holds another guest register than usual while the unit is
+ * executed. */
+struct local_register {
+    uint8_t host;
+    uint8_t away; /* what it holds elsewhere, in memory meanwhile; 0: nothing */
+    uint8_t home; /* what it holds here */
+    bool is_written;
+};
+#define MAX_LOCALS 6
+
 /* A host instruction that accesses guest memory directly. */
 struct access_site {
     const uint8_t *at;
@@ -81,8 +91,13 @@ struct translation {
     struct fixup fixups[UNIT_MAX_LINKS];
     struct pending_link pending_links[UNIT_MAX_LINKS];
     struct link links[UNIT_MAX_LINKS];
+    /* The host register of each guest register in this unit, or NO_REGISTER. */
+    uint8_t map[32];
+    struct local_register locals[MAX_LOCALS];
+    unsigned local_count;
     struct access_site accesses[2 * UNIT_MAX_INSNS];
     unsigned access_count;
+    const uint8_t *fault_stub; /* NULL: the thunk */
     /* The page as it is translated; of a process VM also the halfword behind it, if that
      * is code. */
     uint8_t source[PAGE_SIZE + 2];
@@ -103,7 +118,7 @@ translate_function translate_csr, translate_trap;
  * after a load. */
 unsigned get_x(struct translation *tr, unsigned reg, unsigned scratch);
 /* The host register to compute guest register `rd` in; put_x afterwards. */
-unsigned target_x(unsigned rd, unsigned scratch);
+unsigned target_x(const struct translation *tr, unsigned rd, unsigned scratch);
 /* `host` becomes the value of guest register `rd`. */
 void put_x(struct translation *tr, unsigned rd, unsigned host);
 /* Whether rax holds `reg` now. */
@@ -114,10 +129,30 @@ bool integer_consumes(const struct insn *insn, unsigned reg);
 /* The instruction that is executed right after the current one, whatever happens,
  * if that one ends with put_x; else NULL. */
 const struct insn *next_insn(const struct translation *tr);
+/* Makes that one the current one, too: both are translated together. */
+void take_next(struct translation *tr);
 /* Copies guest register `reg` into `host`. */
 void copy_x(struct translation *tr, unsigned host, unsigned reg);
 /* op host, guest register (which may be in memory). Not for x0. */
 void with_x(struct translation *tr, enum x86_op op, unsigned width, unsigned host, unsigned reg);
+
+/* The same as pinned_x, in this unit. */
+static inline unsigned local_x(const struct translation *tr, unsigned reg)
+{
+    return tr->map[reg];
+}
+
+/* ---- registers of the unit (unit_registers.c) ---- */
+
+/* Decides which guest registers have host registers in this unit: in loops of process
+ * VMs, those that the loop uses most. */
+void plan_registers(struct translation *tr);
+/* The registers as all other code has them. */
+void clear_locals(struct translation *tr);
+/* Moves guest registers to where the unit has them, and back to where all other code
+ * does. Change no flags and no scratch register. */
+void enter_unit(struct translation *tr);
+void leave_unit(struct translation *tr);
 
 /* ---- flow ---- */
 
@@ -138,8 +173,8 @@ void emit_page(struct translation *tr);
 /* Jumps from the cold part to a variant of this unit that begins with the current
  * instruction. */
 void emit_goto_variant(struct translation *tr, unsigned variant);
-/* Jumps to the virtual address in rax; r15 is exact. With `polls`, looks at the
- * limit first. */
+/* Jumps to the virtual address in rax, after leave_unit; r15 is exact. With `polls`,
+ * looks at the limit first. */
 void emit_jump_rax(struct translation *tr, bool polls);
 /* rax = virtual address of `offset` relative to this page. */
 void emit_address(struct translation *tr, unsigned host, int64_t offset);

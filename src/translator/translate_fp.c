@@ -93,6 +93,7 @@ static void emit_check_boxed(struct fp_piece *piece)
     to_cold(tr);
     for (unsigned i = 0; i < count; i++)
         emit_patch(unboxed[i], tr->e.cold.at);
+    leave_unit(tr);
     emit_page(tr);
     emit_constant(&tr->e, RAX, insn->raw);
     emit_constant(&tr->e, RCX, info_of(tr));
@@ -341,7 +342,7 @@ static void emit_equal(struct fp_piece *piece)
     struct translation *tr = piece->tr;
     struct emitter *e = &tr->e;
     const struct insn *insn = piece->insn;
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(piece->tr, insn->rd, RAX);
 
     emit_with_f(tr, (enum x86_op)piece->row->op, get_f(tr, insn->rs1, 0), insn->rs2);
     if (insn->rd == 0)
@@ -358,7 +359,7 @@ static void emit_less(struct fp_piece *piece)
 {
     struct translation *tr = piece->tr;
     const struct insn *insn = piece->insn;
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(piece->tr, insn->rd, RAX);
 
     emit_with_f(tr, (enum x86_op)piece->row->op, get_f(tr, insn->rs2, 0), insn->rs1);
     if (insn->rd == 0)

@@ -65,7 +65,7 @@ static unsigned get_double(struct fp_piece *piece)
 
 static void put_integer(struct fp_piece *piece)
 {
-    unsigned target = target_x(piece->insn->rd, RAX);
+    unsigned target = target_x(piece->tr, piece->insn->rd, RAX);
 
     if (piece->row->width == 4)
         emit_rr(fp_emitter(piece), X86_MOVSXD, 8, target, RAX);
@@ -301,7 +301,7 @@ void fp_emit_move_out(struct fp_piece *piece)
     const struct insn *insn = piece->insn;
     struct emitter *e = fp_emitter(piece);
     bool is_word = piece->row->width == 4;
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(piece->tr, insn->rd, RAX);
     unsigned source = pinned_f(insn->rs1);
 
     if (source == NO_XMM) {

@@ -33,7 +33,7 @@ static void finish(struct translation *tr, const struct insn *insn, unsigned hos
     const struct insn *next = next_insn(tr);
 
     if (width == 4 && !(next && takes_low_half(next, insn->rd))) {
-        unsigned target = target_x(insn->rd, host);
+        unsigned target = target_x(tr, insn->rd, host);
         emit_rr(&tr->e, X86_MOVSXD, 8, target, host);
         host = target;
     }
@@ -52,22 +52,22 @@ static void emit_binary(struct translation *tr, const struct insn *insn)
     enum x86_op op = (enum x86_op)row->op;
     unsigned a = insn->rs1;
     unsigned b = insn->rs2;
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
 
     if (is_commutative(op) &&
-        (a == 0 || rax_holds(tr, b) || (pinned_x(b) == target && pinned_x(a) != target))) {
+        (a == 0 || rax_holds(tr, b) || (local_x(tr, b) == target && local_x(tr, a) != target))) {
         a = insn->rs2;
         b = insn->rs1;
     }
-    if (pinned_x(b) == target && pinned_x(a) != target)
+    if (local_x(tr, b) == target && local_x(tr, a) != target)
         target = RAX;
     if (b == 0) {
         copy_x(tr, target, a);
         if (op == X86_AND || op == X86_IMUL)
             emit_rr(&tr->e, X86_XOR, 4, target, target);
-    } else if (op == X86_ADD && row->width == 8 && pinned_x(a) != NO_REGISTER &&
-               pinned_x(b) != NO_REGISTER && target != pinned_x(a)) {
-        emit_rm(&tr->e, X86_LEA, 8, target, at_index(pinned_x(a), pinned_x(b), 0, 0));
+    } else if (op == X86_ADD && row->width == 8 && local_x(tr, a) != NO_REGISTER &&
+               local_x(tr, b) != NO_REGISTER && target != local_x(tr, a)) {
+        emit_rm(&tr->e, X86_LEA, 8, target, at_index(local_x(tr, a), local_x(tr, b), 0, 0));
     } else {
         copy_x(tr, target, a);
         with_x(tr, op, row->width, target, b);
@@ -78,14 +78,14 @@ static void emit_binary(struct translation *tr, const struct insn *insn)
 static void emit_addi(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
 
     if (insn->rs1 == 0) {
         emit_constant(&tr->e, target, (uint64_t)(int64_t)insn->imm);
         put_x(tr, insn->rd, target);
         return;
     }
-    if (row->width == 8 && insn->rd == insn->rs1 && pinned_x(insn->rd) == NO_REGISTER &&
+    if (row->width == 8 && insn->rd == insn->rs1 && local_x(tr, insn->rd) == NO_REGISTER &&
         !rax_holds(tr, insn->rs1)) {
         emit_mi(&tr->e, X86_ADD_IMM, 8, guest_x(insn->rd), insn->imm);
         return;
@@ -109,10 +109,10 @@ static void emit_addi(struct translation *tr, const struct insn *insn)
 static void emit_immediate(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
 
-    if (row->width == 4 && insn->rs1 != 0 && pinned_x(insn->rs1) != NO_REGISTER)
-        emit_rr(&tr->e, X86_MOV, 4, target, pinned_x(insn->rs1));
+    if (row->width == 4 && insn->rs1 != 0 && local_x(tr, insn->rs1) != NO_REGISTER)
+        emit_rr(&tr->e, X86_MOV, 4, target, local_x(tr, insn->rs1));
     else
         copy_x(tr, target, insn->rs1);
     emit_ri(&tr->e, (enum x86_op)row->op, row->width, target, insn->imm);
@@ -121,19 +121,34 @@ static void emit_immediate(struct translation *tr, const struct insn *insn)
     finish(tr, insn, target, is_positive ? 8 : row->width);
 }
 
+/* Constants and addresses are made of two instructions. If the next adds to what the
+ * current one puts into rd, it becomes the current one; returns what it adds. */
+static int64_t take_addition(struct translation *tr, const struct insn *insn, enum op op)
+{
+    const struct insn *next = next_insn(tr);
+
+    if (!next || next->op != op || next->rd != insn->rd || next->rs1 != insn->rd)
+        return 0;
+    take_next(tr);
+    return next->imm;
+}
+
 static void emit_lui(struct translation *tr, const struct insn *insn)
 {
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
+    int64_t value = insn->imm;
 
-    emit_constant(&tr->e, target, (uint64_t)(int64_t)insn->imm);
+    value = (int32_t)(value + take_addition(tr, insn, OP_addiw));
+    emit_constant(&tr->e, target, (uint64_t)value);
     put_x(tr, insn->rd, target);
 }
 
 static void emit_auipc(struct translation *tr, const struct insn *insn)
 {
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
     int64_t offset = (int64_t)insn->imm + tr->insns[tr->at].offset;
 
+    offset += take_addition(tr, insn, OP_addi);
     if (tr->is_user || offset == (int32_t)offset) {
         emit_address(tr, target, offset);
     } else {
@@ -150,7 +165,7 @@ static void emit_set(struct translation *tr, const struct insn *insn)
     const struct integer_row *row = &rows[insn->op];
     bool has_imm = isa_formats[isa_ops[insn->op].format].imm == IMM_I;
     unsigned a = get_x(tr, insn->rs1, RAX);
-    unsigned target = target_x(insn->rd, RCX);
+    unsigned target = target_x(tr, insn->rd, RCX);
 
     if (has_imm && insn->imm == 1 && row->op == X86_SETB) {
         emit_rr(&tr->e, X86_TEST, 8, a, a); /* sltiu rd, rs1, 1: is it zero */
@@ -172,7 +187,7 @@ static void emit_set(struct translation *tr, const struct insn *insn)
 static void emit_shift(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
 
     if (row->op && tr->features->bmi2) {
         unsigned a = get_x(tr, insn->rs1, RAX);
@@ -195,7 +210,7 @@ static void emit_mulh(struct translation *tr, const struct insn *insn)
     const struct integer_row *row = &rows[insn->op];
 
     if (row->op == X86_MUL && tr->features->bmi2) {
-        unsigned target = target_x(insn->rd, RAX);
+        unsigned target = target_x(tr, insn->rd, RAX);
         copy_x(tr, RDX, insn->rs1);
         unsigned b = get_x(tr, insn->rs2, RCX);
         emit_rrr(&tr->e, X86_MULX, 8, target, RCX, b);
@@ -270,7 +285,7 @@ static void emit_divide(struct translation *tr, const struct insn *insn)
 static void emit_shift_add(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
     unsigned a = get_x(tr, insn->rs1, RAX);
     unsigned b = get_x(tr, insn->rs2, RCX);
 
@@ -284,7 +299,7 @@ static void emit_shift_add(struct translation *tr, const struct insn *insn)
 
 static void emit_slli_uw(struct translation *tr, const struct insn *insn)
 {
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
     unsigned a = get_x(tr, insn->rs1, RAX);
 
     emit_rr(&tr->e, X86_MOV, 4, target, a);
@@ -310,7 +325,7 @@ static void emit_inverted(struct translation *tr, const struct insn *insn)
 static void emit_count(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
     unsigned a = get_x(tr, insn->rs1, RAX);
 
     emit_rr(&tr->e, (enum x86_op)row->op, row->width, target, a);
@@ -331,7 +346,7 @@ static void emit_select(struct translation *tr, const struct insn *insn)
 static void emit_extend(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
     unsigned a = get_x(tr, insn->rs1, RAX);
 
     emit_rr(&tr->e, (enum x86_op)row->op, row->width, target, a);
@@ -378,7 +393,7 @@ static void emit_bit(struct translation *tr, const struct insn *insn)
 
 static void emit_bext(struct translation *tr, const struct insn *insn)
 {
-    unsigned target = target_x(insn->rd, RCX);
+    unsigned target = target_x(tr, insn->rd, RCX);
     unsigned a = get_x(tr, insn->rs1, RAX);
     unsigned b = get_x(tr, insn->rs2, RCX);
 
@@ -390,7 +405,7 @@ static void emit_bext(struct translation *tr, const struct insn *insn)
 
 static void emit_bexti(struct translation *tr, const struct insn *insn)
 {
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
 
     copy_x(tr, target, insn->rs1);
     if (insn->imm)

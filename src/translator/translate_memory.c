@@ -244,7 +244,7 @@ void emit_retry(struct translation *tr, const struct insn *insn, const uint8_t *
 {
     struct emitter *e = &tr->e;
 
-    if (pinned_x(insn->rs1) != NO_REGISTER) {
+    if (local_x(tr, insn->rs1) != NO_REGISTER) {
         emit_jcc(e, IF_EQUAL, start);
         return;
     }
@@ -527,7 +527,7 @@ static void emit_load(struct translation *tr, const struct insn *insn)
     struct memory_access access = begin_access(tr, insn);
     const struct memory_row *row = access.row;
     uint32_t info = access_info(tr, row->size, false) | (row->is_signed ? INFO_SIGNED : 0);
-    unsigned target = target_x(insn->rd, RAX);
+    unsigned target = target_x(tr, insn->rd, RAX);
 
     const uint8_t *hot = e->out->at;
     note_access(tr);

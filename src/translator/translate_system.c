@@ -155,7 +155,7 @@ static void emit_fflags(struct translation *tr, const struct insn *insn)
     }
     emit_host_flags(tr);
     if (insn->rd) {
-        unsigned target = target_x(insn->rd, RDX);
+        unsigned target = target_x(tr, insn->rd, RDX);
         emit_rm(e, X86_MOV, 4, target, HART_FIELD(fflags));
         emit_rr(e, X86_OR, 4, target, RAX);
         put_x(tr, insn->rd, target);
@@ -171,6 +171,7 @@ static void emit_answers(struct translation *tr, const struct insn *insn)
     struct emitter *e = &tr->e;
     unsigned next = tr->insns[tr->at].offset + (unsigned)insn->length;
 
+    leave_unit(tr);
     emit_address(tr, RAX, next);
     emit_ri(e, X86_CMP_IMM, 4, RDX, CSR_ANSWER_POLL);
     emit_jcc(e, IF_EQUAL, tr->t->thunks.poll_at);
@@ -188,7 +189,9 @@ static void emit_call_csr(struct translation *tr, const struct insn *insn, const
     pay_pending(tr);
     get_operand(tr, insn);
     emit_constant(e, RDX, csr_code(insn) | (uint32_t)insn->imm);
+    leave_unit(tr);
     emit_call(e, thunk);
+    enter_unit(tr);
     emit_ri(e, X86_CMP_IMM, 4, RDX, CSR_ANSWER_ILLEGAL);
     emit_jcc_cold(tr, IF_EQUAL);
     emit_fallback(tr, insn); /* traps */
@@ -243,6 +246,7 @@ bool translate_trap(struct translation *tr, const struct insn *insn)
     if (tr->is_user && insn->op != OP_ecall)
         return false;
     if (tr->is_user) {
+        leave_unit(tr);
         emit_address(tr, RAX, tr->insns[tr->at].offset);
         emit_jmp(&tr->e, tr->t->thunks.exit_ecall);
         tr->ended = true;

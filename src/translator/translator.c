@@ -293,7 +293,7 @@ static enum hart_exit run_user(struct translator *t, struct hart *hart)
     struct translated_hart *th = of_hart(hart);
     enum hart_exit reason = HART_EXIT_POLL;
 
-    hart_begin_run(hart, UINT64_MAX >> 1);
+    hart_begin_run(hart, 0);
     cache_enter(t, th);
     /* After the limit was set: whoever kills units kicks all harts. */
     see_kills(th);
@@ -355,7 +355,7 @@ bool translator_recover(const struct translator *t, struct hart *hart, uintptr_t
     if (low == t->fault_count || t->faults[low].code != at)
         return false;
     hart->pc = t->faults[low].pc;
-    *resume = (uintptr_t)t->thunks.exit_fault - (uintptr_t)t->map.write + start;
+    *resume = start + t->faults[low].resume;
     return true;
 }
 
