@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -83,11 +84,13 @@ MUST_CHECK static int check_mounted(struct error *err)
 MUST_CHECK static int check_kernel(struct error *err)
 {
     struct utsname name;
-    unsigned major = 0;
-    unsigned minor = 0;
+    char *end;
 
-    if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2 || major > 5 ||
-        (major == 5 && minor >= 12))
+    if (uname(&name) < 0)
+        return 0;
+    unsigned long major = strtoul(name.release, &end, 10);
+    unsigned long minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+    if (major > 5 || (major == 5 && minor >= 12))
         return 0;
     return error_set(err, -ENOSYS, "Linux 5.12 or later is wanted; this is %s", name.release);
 }

@@ -34,10 +34,8 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"boot", cmd_boot, "a RISC-V machine in the foreground"},
-#ifdef DOPPEL_HAS_RUN
     {"run", cmd_run, "a riscv64 Linux program"},
     {"binfmt", cmd_binfmt, "riscv64 programs run by themselves (binfmt_misc)"},
-#endif
     {"disasm", cmd_disasm, "the code of a riscv64 ELF file as text"},
     {"version", cmd_version, "the version of doppel"},
     {"help", cmd_help, "this list"},
@@ -50,7 +48,7 @@ static int cmd_help(int argc, char **argv)
     printf("usage: doppel COMMAND [arguments]\n\n");
     for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
         printf("  %-8s %s\n", commands[i].name, commands[i].help);
-    printf("\n'doppel boot --help' lists its options.\n");
+    printf("\n'doppel boot --help' and 'doppel run --help' list their options.\n");
     return 0;
 }
 
@@ -74,17 +72,14 @@ static const struct command *find_command(const char *name)
 }
 
 /* A disk image that became descriptor 1 would receive what we print: whoever
- * starts us with a standard descriptor closed gets /dev/null there. */
+ * starts us with a standard descriptor closed gets /dev/null there. It may be
+ * missing, in a bare root directory, where it is not needed. */
 static bool open_standard_descriptors(void)
 {
-    int fd;
-
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -92,10 +87,8 @@ int main(int argc, char **argv)
     if (!open_standard_descriptors())
         return 125;
     log_set_sink(print_log);
-#ifdef DOPPEL_HAS_RUN
     if (qemu_is_wanted(argv[0]))
         return cmd_qemu(argc, argv);
-#endif
     if (argc < 2) {
         fprintf(stderr, "doppel: what shall be done? 'doppel help' lists the commands\n");
         return 2;

@@ -181,11 +181,13 @@ static int parse_share(struct process_config *config, const char *value, struct 
     /* The list owns the text, also when it is refused. */
     struct process_share *share = &config->shares[config->share_count++];
     share->host = strsep(&rest, ":");
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): which is kept */
     share->guest = strsep(&rest, ":");
     share->read_only = rest && strcmp(rest, "ro") == 0;
-    if (!share->host[0] || !share->guest || share->guest[0] != '/' || (rest && !share->read_only))
-        return option_bad_value(
-            "volume", value, "HOST:GUEST or HOST:GUEST:ro is wanted, GUEST an absolute path", err);
+    if (!share->host[0] || !share->guest || share->guest[0] != '/' || !share->guest[1] ||
+        (rest && !share->read_only))
+        return option_bad_value("volume", value,
+                                "HOST:GUEST or HOST:GUEST:ro is wanted, GUEST a path below /", err);
     return 0;
 }
 
@@ -245,6 +247,9 @@ static int check_together(const struct run *run, const struct option_words *word
     if (run->config.share_count && !run->config.sandbox)
         return error_set(err, -EINVAL,
                          "-v needs --sandbox: without it the program sees all of your files");
+    if (run->config.sandbox && run->config.gdb)
+        return error_set(err, -EINVAL,
+                         "--sandbox and --gdb exclude each other: gdb could not get in");
     return 0;
 }
 
@@ -278,13 +283,6 @@ static void print_help(void)
     option_rows_print(rows, OPTION_COUNT, stdout);
 }
 
-static int set_default_sysroot(struct run *run, struct error *err)
-{
-    const char *path = secure_getenv("DOPPEL_SYSROOT");
-
-    return path && *path ? run_set_sysroot(run, path, err) : 0;
-}
-
 int cmd_run(int argc, char **argv)
 {
     static const char *const first[] = {"doppel", "run"};
@@ -302,9 +300,11 @@ int cmd_run(int argc, char **argv)
     int status = 0;
 
     run_init(&run, first, ARRAY_LEN(first));
+    /* Before -E and -U, which are about the program. */
+    const char *sysroot = secure_getenv("DOPPEL_SYSROOT");
     int result = parse_words(&run, &words, &err);
-    if (result == 0 && !run.sysroot)
-        result = set_default_sysroot(&run, &err);
+    if (result == 0 && !run.sysroot && sysroot && *sysroot)
+        result = run_set_sysroot(&run, sysroot, &err);
     if (result > 0) {
         print_help();
     } else if (result < 0) {

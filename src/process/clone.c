@@ -8,6 +8,7 @@
 #include "process/internal.h"
 
 #include "host/map.h"
+#include "process/debugger.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -272,6 +273,8 @@ static void become_child(struct task *task, const struct clone_request *request)
     if (process->translator &&
         translator_after_fork_in_child(process->translator, task->hart, &err) < 0)
         process_die(SIGKILL);
+    if (process->debugger)
+        debugger_after_fork(task);
     announce_child(task, request);
     enter_child(task, request);
     signals_after_fork(task);
@@ -344,6 +347,7 @@ static int vfork_main(void *argument)
     task->is_vfork_child = true;
     task->clear_child_tid = 0;
     task->has_saved_mask = false;
+    task->vfork_stack = NULL; /* this one; children of its own need another */
     announce_child(task, child->request);
     enter_child(task, child->request);
     signals_after_fork(task);
@@ -369,6 +373,8 @@ static void restore(struct task *task, const struct vfork_saved *saved)
     struct hart *hart = task->hart;
     struct task *next = task->next;
 
+    if (task->vfork_stack)
+        map_free(task->vfork_stack, VFORK_STACK_BYTES);
     *task = saved->task;
     task->next = next;
     memcpy(task->process->actions, saved->actions, sizeof(saved->actions));

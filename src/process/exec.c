@@ -136,8 +136,12 @@ static int64_t exec_guest(struct execution *execution)
 
     if (!words)
         return -ENOMEM;
-    for (char *const *own = process->config.own_words; *own && at < OWN_WORDS; own++)
-        words[at++] = word_of(*own);
+    for (char *const *own = process->config.own_words; *own && at < OWN_WORDS; own++) {
+        if (strcmp(*own, "-L") == 0 && own[1] && !process->config.sysroot)
+            own++;
+        else
+            words[at++] = word_of(*own);
+    }
     if (process->self_fd >= 0) {
         snprintf(self_fd, sizeof(self_fd), "%d", process->self_fd);
         words[at++] = word_of("--self-fd");

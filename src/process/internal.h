@@ -70,6 +70,7 @@ struct task {
     int exit_status;
     bool is_vfork_child; /* a process that borrows this task from its suspended parent */
     void *vfork_stack;   /* for such children; NULL: there was none yet */
+    unsigned debug_index; /* gdb's number of this thread, minus one (debugger.c) */
     /* Of --strace: a call that does not return has been printed already. */
     bool strace_open;
 };
@@ -87,6 +88,7 @@ struct guest_limits {
 struct process {
     struct process_config config;
     struct translator *translator; /* NULL: interpreter */
+    struct debugger *debugger;     /* NULL: no gdb */
     struct memory memory;
     struct user_memory_port user_memory;
 
@@ -186,6 +188,8 @@ syscall_handler sys_riscv_hwprobe, sys_riscv_flush_icache;
 
 /* ---- signal.c ---- */
 int signals_start(struct process *process, struct error *err);
+/* Whether signals that end the process by default come to us first, for gdb. */
+void signals_debug(struct process *process, bool is_debugged);
 /* Takes the mask of this thread over as the program's. */
 void signals_adopt_mask(struct task *task);
 /* After signals_block: the program's mask, and with it the host's. */
@@ -231,6 +235,11 @@ void process_for_tasks(struct process *process, void (*visit)(struct task *task)
 /* ---- load.c ---- */
 /* Maps the program and what it needs, and sets up the first task's registers. */
 MUST_CHECK int process_load(struct process *process, struct task *task, struct error *err);
+
+/* The path on the host of the program that the user calls `name`; only config.sysroot of
+ * `process` matters. -ENOENT: it is not in $PATH. */
+MUST_CHECK int program_find(const struct process *process, const char *name,
+                            char path[PATH_MAX], struct error *err);
 
 /* What a file that someone executes is. */
 enum program_kind {

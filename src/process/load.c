@@ -121,23 +121,23 @@ int program_script(const char *path, char line[PROGRAM_SCRIPT_LINE], char **inte
 /* ---- finding ---- */
 
 /* As a shell does: $PATH for names without a slash, but a file here goes before. */
-static int find_program(struct loading *loading, const char *name, struct error *err)
+int program_find(const struct process *process, const char *name, char path[PATH_MAX],
+                 struct error *err)
 {
-    const struct process *process = loading->process;
-    const char *path = getenv("PATH");
+    const char *folders = getenv("PATH");
 
-    path_resolve(process, name, loading->path);
-    if (strchr(name, '/') || access(loading->path, F_OK) == 0)
+    path_resolve(process, name, path);
+    if (strchr(name, '/') || access(path, F_OK) == 0)
         return 0;
-    for (const char *at = path; at && *at; at += *at == ':') {
+    for (const char *at = folders; at && *at; at += *at == ':') {
         char candidate[PATH_MAX];
         size_t length = strcspn(at, ":");
         if (length + strlen(name) + 2 <= sizeof(candidate)) {
             memcpy(candidate, at, length);
             candidate[length] = '/';
             memcpy(candidate + length + 1, name, strlen(name) + 1);
-            path_resolve(process, candidate, loading->path);
-            if (access(loading->path, X_OK) == 0)
+            path_resolve(process, candidate, path);
+            if (access(path, X_OK) == 0)
                 return 0;
         }
         at += length;
@@ -686,7 +686,7 @@ int process_load(struct process *process, struct task *task, struct error *err)
 {
     struct loading loading = {
         .process = process, .program = {.fd = -1}, .interpreter = {.fd = -1}};
-    int result = find_program(&loading, process->config.program, err);
+    int result = program_find(process, process->config.program, loading.path, err);
 
     if (result == 0)
         result = take_arguments(&loading, err);

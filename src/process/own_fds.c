@@ -10,6 +10,8 @@
 
 /* Programs that use select() do not reach beyond. */
 #define HIGHEST_FD 1023
+/* Room for all of ours and some of others. */
+#define OWN_RANGE  (UINT64_C(2) * OWN_FDS)
 
 static int64_t quick(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
@@ -19,11 +21,11 @@ static int64_t quick(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d
 static int move_up(int fd)
 {
     struct rlimit limit = {0};
-    uint64_t lowest = HIGHEST_FD - 2 * OWN_FDS;
+    uint64_t lowest = HIGHEST_FD - OWN_RANGE;
 
     if (quick(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, host_argument(&limit)) == 0 &&
         limit.rlim_cur <= HIGHEST_FD)
-        lowest = limit.rlim_cur > 4 * OWN_FDS ? limit.rlim_cur - 2 * OWN_FDS : 0;
+        lowest = limit.rlim_cur > 2 * OWN_RANGE ? limit.rlim_cur - OWN_RANGE : 0;
     const int64_t moved = quick(__NR_fcntl, (uint64_t)fd, F_DUPFD_CLOEXEC, lowest, 0);
     if (moved < 0)
         return fd;

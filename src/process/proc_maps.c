@@ -247,9 +247,10 @@ static void put_statistics(struct process *process, const struct statistics *of,
 {
     struct piece piece;
 
+    if (!of->is_there)
+        return;
     for (uint64_t at = of->host.start;
-         of->is_there && at < of->host.end && find_piece(&process->memory, &of->host, at, &piece);
-         at = piece.end) {
+         at < of->host.end && find_piece(&process->memory, &of->host, at, &piece); at = piece.end) {
         put_piece(output, process, &of->host, &piece);
         for (size_t i = 0; i < of->length; i += strlen(of->figures + i) + 1)
             put_figure(output, of->figures + i, &of->host, &piece);

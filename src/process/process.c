@@ -3,6 +3,8 @@
 #include "process/internal.h"
 
 #include "host/clock.h"
+#include "process/debugger.h"
+#include "process/sandbox.h"
 #include "process/stats.h"
 
 #include <errno.h>
@@ -61,13 +63,17 @@ static int create(struct process *process, const struct process_config *config, 
     return translator_create(&process->config.translator, &process->translator, err);
 }
 
-int process_run(const struct process_config *config, struct error *err)
+int process_run(const struct process_config *given, struct error *err)
 {
+    struct process_config inside = *given;
+    const struct process_config *config = &inside;
     struct process *process = calloc(1, sizeof(*process));
 
     if (!process)
         return error_set(err, -ENOMEM, "out of memory");
-    int result = create(process, config, err);
+    int result = inside.sandbox ? sandbox_enter(&inside, err) : 0;
+    if (result == 0)
+        result = create(process, config, err);
     if (result < 0)
         return result;
     struct task *task = task_create(process);
@@ -81,6 +87,10 @@ int process_run(const struct process_config *config, struct error *err)
     if (result < 0)
         return result;
     proc_publish(process);
+    if (config->gdb)
+        result = debugger_start(process, err);
+    if (result < 0)
+        return result;
     signals_adopt_mask(task);
     task_run(task);
     task_leave_main(task);
@@ -88,8 +98,10 @@ int process_run(const struct process_config *config, struct error *err)
 
 void process_exit(struct process *process, int status)
 {
+    if (process->debugger)
+        debugger_end(process, status, 0);
     if (process->config.stats)
-        stats_print(process);
+        process_stats_print(process);
     for (;;)
         host_syscall_quick(SYS_exit_group, (const uint64_t[6]){(uint64_t)(unsigned)status});
 }
@@ -103,7 +115,10 @@ void process_die(int signal)
         uint64_t mask;
     } fallback;
     uint64_t nothing = 0;
+    const struct task *task = task_current();
 
+    if (task && task->process->debugger)
+        debugger_end(task->process, 0, signal);
     host_syscall_quick(SYS_rt_sigaction, (const uint64_t[6]){(uint64_t)signal,
                                                              (uint64_t)(uintptr_t)&fallback, 0,
                                                              sizeof(nothing)});

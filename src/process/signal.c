@@ -12,6 +12,7 @@
 #include "process/signal_frame.h"
 
 #include "base/log.h"
+#include "process/debugger.h"
 #include "process/host_call.h"
 
 #include <errno.h>
@@ -27,6 +28,11 @@
 #define UNBLOCKABLE    (BIT_OF(SIGKILL) | BIT_OF(SIGSTOP))
 /* Never blocked for the host. */
 #define OURS           (BIT_OF(SIGSEGV) | BIT_OF(SIGBUS))
+
+/* By default the end of the process: gdb is told before that. */
+#define DEADLY \
+    (~(UNBLOCKABLE | BIT_OF(SIGCHLD) | BIT_OF(SIGCONT) | BIT_OF(SIGTSTP) | BIT_OF(SIGTTIN) | \
+       BIT_OF(SIGTTOU) | BIT_OF(SIGURG) | BIT_OF(SIGWINCH)))
 
 #define GUEST_SIG_DFL 0
 #define GUEST_SIG_IGN 1
@@ -173,7 +179,7 @@ static void install(int signal, uint64_t flags)
 }
 
 /* The host's action for what the program wants. */
-static void pass_on(int signal, const struct guest_sigaction *action)
+static void pass_on(int signal, const struct guest_sigaction *action, bool is_debugged)
 {
     const struct host_sigaction plain = {.handler = action->handler,
                                          .flags = (action->flags & (uint64_t)KERNEL_FLAGS) |
@@ -182,7 +188,9 @@ static void pass_on(int signal, const struct guest_sigaction *action)
 
     if (BIT_OF(signal) & OURS)
         return;
-    if (action->handler == GUEST_SIG_DFL || action->handler == GUEST_SIG_IGN)
+    if (is_debugged && action->handler == GUEST_SIG_DFL && (BIT_OF(signal) & DEADLY))
+        install(signal, 0);
+    else if (action->handler == GUEST_SIG_DFL || action->handler == GUEST_SIG_IGN)
         host_action(signal, &plain, NULL);
     else
         install(signal, action->flags);
@@ -202,6 +210,15 @@ int signals_start(struct process *process, struct error *err)
     install(SIGSEGV, 0);
     install(SIGBUS, 0);
     return 0;
+}
+
+void signals_debug(struct process *process, bool is_debugged)
+{
+    pthread_mutex_lock(&process->actions_lock);
+    for (int signal = 1; signal <= GUEST_SIGNALS; signal++)
+        if (process->actions[signal].handler == GUEST_SIG_DFL && (BIT_OF(signal) & DEADLY))
+            pass_on(signal, &process->actions[signal], is_debugged);
+    pthread_mutex_unlock(&process->actions_lock);
 }
 
 /* ---- masks ---- */
@@ -380,7 +397,7 @@ static struct guest_sigaction take_action(struct process *process, int signal)
     struct guest_sigaction action = process->actions[signal];
     if (action.handler > GUEST_SIG_IGN && (action.flags & (uint64_t)SA_RESETHAND)) {
         process->actions[signal].handler = GUEST_SIG_DFL;
-        pass_on(signal, &process->actions[signal]);
+        pass_on(signal, &process->actions[signal], process->debugger);
     }
     pthread_mutex_unlock(&process->actions_lock);
     return action;
@@ -392,8 +409,7 @@ static void do_default(struct task *task, const siginfo_t *info)
     const uint64_t args[6] = {(uint64_t)getpid(), (uint64_t)gettid(), (uint64_t)info->si_signo,
                               (uint64_t)(uintptr_t)info};
 
-    (void)task;
-    if (BIT_OF(info->si_signo) & OURS)
+    if (BIT_OF(info->si_signo) & (task->process->debugger ? OURS | DEADLY : OURS))
         process_die(info->si_signo);
     /* Again, and the host does what is due once it is unblocked. */
     host_syscall_quick(SYS_rt_tgsigqueueinfo, args);
@@ -410,6 +426,17 @@ static void end_call(struct task *task, const struct guest_sigaction *action)
     hart->pc += 4;
 }
 
+/* Lets gdb see the signal, and change it. False: the task does not get it. */
+static bool ask_debugger(struct task *task, siginfo_t *info)
+{
+    if (LIKELY(!task->process->debugger))
+        return true;
+    int signal = debugger_on_signal(task, info->si_signo);
+    if (signal != info->si_signo)
+        *info = (siginfo_t){.si_signo = signal, .si_code = SI_USER};
+    return signal != 0;
+}
+
 void signals_deliver(struct task *task, bool restart)
 {
     while (atomic_load(&task->signal_pending)) {
@@ -417,6 +444,10 @@ void signals_deliver(struct task *task, bool restart)
         atomic_store(&task->signal_pending, 0);
         if (task->process->config.strace)
             trace_signal(task, info.si_signo, &info);
+        if (!ask_debugger(task, &info)) {
+            signals_set_mask(task, task->has_saved_mask ? task->saved_mask : task->signal_mask);
+            continue;
+        }
         struct guest_sigaction action = take_action(task->process, info.si_signo);
         if (action.handler > GUEST_SIG_IGN) {
             if (restart)
@@ -440,6 +471,11 @@ void signals_raise_fault(struct task *task, int signal, int code, uint64_t addre
     signals_block(task);
     if (task->process->config.strace)
         trace_signal(task, signal, &info);
+    if (!ask_debugger(task, &info)) {
+        signals_set_mask(task, task->signal_mask);
+        return;
+    }
+    signal = info.si_signo;
     struct guest_sigaction action = take_action(task->process, signal);
     if (action.handler <= GUEST_SIG_IGN || (task->signal_mask & BIT_OF(signal)))
         process_die(signal);
@@ -491,7 +527,7 @@ int64_t sys_rt_sigaction(struct task *task, const uint64_t args[6])
         action.mask &= ~UNBLOCKABLE;
         action.flags &= KNOWN_FLAGS;
         process->actions[signal] = action;
-        pass_on((int)signal, &action);
+        pass_on((int)signal, &action, process->debugger);
     }
     pthread_mutex_unlock(&process->actions_lock);
     return args[2] ? guest_write(args[2], &old, sizeof(old)) : 0;

@@ -27,7 +27,7 @@ static void print_json(const struct figure *figures, size_t count, double second
     fprintf(stderr, "}\n");
 }
 
-void stats_print(struct process *process)
+void process_stats_print(struct process *process)
 {
     struct translator_stats t = {0};
     double seconds = (double)(clock_monotonic_ns() - process->started_ns) / 1e9;

@@ -5,4 +5,4 @@
 struct process;
 
 /* On stderr, as config says. */
-void stats_print(struct process *process);
+void process_stats_print(struct process *process);

@@ -151,16 +151,25 @@ int64_t sys_statx(struct task *task, const uint64_t args[6])
 }
 
 /* After these, /proc may be out of reach or another one. */
+/* In another root the sysroot has another name, or none: what was looked up there is now
+ * where it should be. */
+static int64_t without_sysroot(struct task *task, int64_t result)
+{
+    if (result == 0)
+        task->process->config.sysroot = NULL;
+    return result;
+}
+
 int64_t sys_chroot(struct task *task, const uint64_t args[6])
 {
     own_fds_keep_self(task->process);
-    return syscall_direct(task, __NR_chroot, "s", args);
+    return without_sysroot(task, syscall_direct(task, __NR_chroot, "s", args));
 }
 
 int64_t sys_pivot_root(struct task *task, const uint64_t args[6])
 {
     own_fds_keep_self(task->process);
-    return syscall_direct(task, __NR_pivot_root, "ss", args);
+    return without_sysroot(task, syscall_direct(task, __NR_pivot_root, "ss", args));
 }
 
 int64_t sys_setns(struct task *task, const uint64_t args[6])

@@ -73,9 +73,8 @@ int64_t sys_futex_waitv(struct task *task, const uint64_t args[6])
                         args[4]);
 }
 
-#ifndef __NR_futex_requeue
-#define __NR_futex_requeue 456
-#endif
+/* The headers of some hosts do not have it yet. */
+#define FUTEX_REQUEUE_NUMBER 456
 
 int64_t sys_futex_requeue(struct task *task, const uint64_t args[6])
 {
@@ -86,6 +85,6 @@ int64_t sys_futex_requeue(struct task *task, const uint64_t args[6])
     const int err = waiters_read(waiters, args[0], ARRAY_LEN(waiters));
     if (err != 0)
         return err;
-    return HOST_SYSCALL(task, __NR_futex_requeue, host_argument(waiters), args[1], args[2],
+    return HOST_SYSCALL(task, FUTEX_REQUEUE_NUMBER, host_argument(waiters), args[1], args[2],
                         args[3]);
 }

@@ -6,6 +6,7 @@
 #include "host/clock.h"
 #include "host/map.h"
 #include "isa/ops.h"
+#include "process/debugger.h"
 #include "riscv/code.h"
 
 #include <errno.h>
@@ -79,6 +80,10 @@ struct task *task_create(struct process *process)
     process->tasks = task;
     process->task_count++;
     pthread_mutex_unlock(&process->tasks_lock);
+    if (process->debugger && !debugger_add_task(task)) {
+        task_destroy(task);
+        return NULL;
+    }
     return task;
 }
 
@@ -87,6 +92,8 @@ void task_destroy(struct task *task)
     struct process *process = task->process;
     struct task **link = &process->tasks;
 
+    if (process->debugger)
+        debugger_remove_task(task);
     pthread_mutex_lock(&process->tasks_lock);
     while (*link != task)
         link = &(*link)->next;
@@ -235,8 +242,9 @@ void task_run(struct task *task)
     while (!task->must_exit) {
         if (UNLIKELY(atomic_load_explicit(&task->signal_pending, memory_order_relaxed)))
             signals_deliver(task, false);
-        enum hart_exit exit = process->translator ? translator_run(process->translator, hart)
-                                                  : hart_run(hart);
+        enum hart_exit exit = UNLIKELY(process->debugger) ? debugger_run(task)
+                              : process->translator ? translator_run(process->translator, hart)
+                                                    : hart_run(hart);
         switch (exit) {
         case HART_EXIT_TRAP:
             handle_trap(task);

@@ -192,7 +192,7 @@ static void append_dynsym(struct builder *builder)
             .st_name = builder->function_names[i],
             .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
             .st_shndx = SECTION_TEXT,
-            .st_value = builder->headers[SECTION_TEXT].sh_addr + i * FUNCTION_SIZE,
+            .st_value = builder->headers[SECTION_TEXT].sh_addr + (uint64_t)i * FUNCTION_SIZE,
             .st_size = functions[i].returns ? 12 : 8,
         };
     }

@@ -434,13 +434,13 @@ enum csr_row_function {
 };
 
 static uint64_t (*const readers[])(struct hart *hart, unsigned number) = {
-#define X(function) [ROW_##function] = function,
+#define X(function) [ROW_##function] = (function),
     READERS(X)
 #undef X
 };
 
 static enum csr_result (*const writers[])(struct hart *hart, unsigned number, uint64_t value) = {
-#define X(function) [ROW_##function] = function,
+#define X(function) [ROW_##function] = (function),
     WRITERS(X)
 #undef X
 };

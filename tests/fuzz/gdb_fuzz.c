@@ -50,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!fake || !server)
         abort();
     fake_init(fake, server, discard, &sum);
+    if (size % 2)
+        fake_become_program(fake);
     for (size_t i = 0; i < size; i++) {
         if (data[i] == RUN)
             fake_run(fake, 50);

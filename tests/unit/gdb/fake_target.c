@@ -182,6 +182,54 @@ void fake_init(struct fake *fake, struct gdb_server *server,
     gdb_server_init(server, &fake->target, false, send, send_owner);
 }
 
+static bool has_hart(void *owner, unsigned hart)
+{
+    const struct fake *fake = owner;
+
+    return !fake->is_gone[hart];
+}
+
+static void set_signal(void *owner, unsigned hart, unsigned signal)
+{
+    struct fake *fake = owner;
+
+    fake->signals[hart] = signal;
+}
+
+static size_t copy_from(const char *text, uint64_t offset, void *to, size_t size)
+{
+    size_t all = strlen(text);
+
+    if (offset >= all)
+        return 0;
+    size = MIN(size, all - (size_t)offset);
+    if (size)
+        memcpy(to, text + offset, size);
+    return size;
+}
+
+static size_t read_object(void *owner, enum gdb_object object, size_t offset, void *to, size_t size)
+{
+    (void)owner;
+    return copy_from(object == GDB_OBJECT_AUXV ? "auxiliary" : "/bin/program", offset, to, size);
+}
+
+static int64_t read_file(void *owner, const char *path, uint64_t offset, void *to, size_t size)
+{
+    (void)owner;
+    return strcmp(path, FAKE_FILE) == 0 ? (int64_t)copy_from(FAKE_FILE, offset, to, size) : -1;
+}
+
+void fake_become_program(struct fake *fake)
+{
+    fake->target.osabi = "GNU/Linux";
+    fake->target.is_spawned = true;
+    fake->target.has_hart = has_hart;
+    fake->target.set_signal = set_signal;
+    fake->target.read_object = read_object;
+    fake->target.read_file = read_file;
+}
+
 static void stop(struct fake *fake, enum gdb_stop_reason reason, unsigned hart, gva_t address)
 {
     struct gdb_stop report = {

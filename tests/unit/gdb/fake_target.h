@@ -33,11 +33,19 @@ struct fake {
     bool detached;
     bool killed;
     unsigned resumes;
+
+    /* Of a program. */
+    bool is_gone[FAKE_HARTS];
+    unsigned signals[FAKE_HARTS]; /* given by the last set_signal */
 };
 
 /* Makes `fake` a halted machine, and `server` its server. */
 void fake_init(struct fake *fake, struct gdb_server *server,
                void (*send)(void *owner, const void *bytes, size_t size), void *send_owner);
+/* Gives it what only programs have: threads that end, signals, objects, and one file,
+ * FAKE_FILE, that consists of its own name. */
+void fake_become_program(struct fake *fake);
+#define FAKE_FILE "/lib/}file#"
 /* Lets running harts execute at most `limit` instructions each; reports a stop
  * to the server when something halts them. */
 void fake_run(struct fake *fake, unsigned limit);

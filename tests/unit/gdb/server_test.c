@@ -2,6 +2,7 @@
  * The server's answers, packet by packet, over a toy machine. */
 #include "fake_target.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -429,8 +430,125 @@ TEST(server, kill_reaches_the_target)
     free(s);
 }
 
+/* ---- programs ---- */
+
+static struct session *program_create(void)
+{
+    struct session *s = session_create();
+
+    fake_become_program(&s->fake);
+    return s;
+}
+
+TEST(server, a_machine_has_nothing_of_a_program)
+{
+    struct session *s = session_create();
+    const char *reply = ask(s, "qSupported:");
+
+    CHECK(!strstr(reply, "auxv") && !strstr(reply, "QPassSignals"));
+    CHECK_STR(ask(s, "qXfer:auxv:read::0,10"), "");
+    CHECK_STR(ask(s, "vFile:setfs:0"), "");
+    CHECK_STR(ask(s, "qAttached"), "1");
+    free(s);
+}
+
+TEST(server, threads_that_have_ended_are_not_there)
+{
+    struct session *s = program_create();
+
+    s->fake.is_gone[0] = true;
+    CHECK_STR(ask(s, "qfThreadInfo"), "m2");
+    CHECK_STR(ask(s, "qsThreadInfo"), "l");
+    CHECK_STR(ask(s, "T1"), "E16");
+    CHECK_STR(ask(s, "Hg1"), "E16");
+    CHECK_STR(ask(s, "vCont;c:1"), "E16");
+    CHECK_STR(ask(s, "vCont;s:2;c"), "(none)");
+    CHECK_EQ(s->fake.actions[0], GDB_STAY);
+    CHECK_EQ(s->fake.actions[1], GDB_STEP);
+    free(s);
+}
+
+TEST(server, signals_are_given_on_the_way)
+{
+    struct session *s = program_create();
+
+    CHECK(strstr(ask(s, "qSupported:"), ";QPassSignals+"));
+    CHECK_STR(ask(s, "vCont;C0b:2;c"), "(none)");
+    CHECK_EQ(s->fake.signals[0], 0);
+    CHECK_EQ(s->fake.signals[1], 11);
+    CHECK_EQ(s->fake.actions[1], GDB_CONTINUE);
+    free(s);
+}
+
+TEST(server, signals_that_gdb_does_not_care_for)
+{
+    struct session *s = program_create();
+
+    CHECK_STR(ask(s, "QPassSignals:e;14;9d"), "OK");
+    CHECK(gdb_server_passes(&s->server, 14) && gdb_server_passes(&s->server, 20));
+    CHECK(gdb_server_passes(&s->server, 157) && !gdb_server_passes(&s->server, 11));
+    CHECK_STR(ask(s, "QPassSignals:;ffffffffffffffff"), "OK");
+    CHECK(!gdb_server_passes(&s->server, 14));
+    CHECK(!gdb_server_passes(&s->server, UINT_MAX));
+    free(s);
+}
+
+TEST(server, objects_come_in_pieces)
+{
+    struct session *s = program_create();
+
+    CHECK_STR(ask(s, "qXfer:auxv:read::0,4"), "mauxi");
+    CHECK_STR(ask(s, "qXfer:auxv:read::8,10"), "ly");
+    CHECK_STR(ask(s, "qXfer:auxv:read::ffffffffffffffff,10"), "l");
+    CHECK_STR(ask(s, "qXfer:exec-file:read:1:0,100"), "l/bin/program");
+    CHECK_STR(ask(s, "qXfer:exec-file:read:1"), "E16");
+    free(s);
+}
+
+TEST(server, files_are_read_and_not_written)
+{
+    struct session *s = program_create();
+
+    CHECK_STR(ask(s, "vFile:setfs:0"), "F0");
+    CHECK_STR(ask(s, "vFile:open:2f6c69622f7d66696c6523,0,1c0"), "F0");
+    CHECK_STR(ask(s, "vFile:open:2f6c69622f7d66696c6523,1,1c0"), "F-1,d");
+    CHECK_STR(ask(s, "vFile:open:2f78,0,0"), "F-1,2");
+    CHECK_STR(ask(s, "vFile:open:2f7,0,0"), "F-1,16");
+    CHECK_STR(ask(s, "vFile:open:,0,0"), "F-1,16");
+    CHECK_STR(ask(s, "vFile:pread:0,5,5"), "F5;}]fil"
+                                           "e");
+    CHECK_STR(ask(s, "vFile:pread:0,100,b"), "F0;");
+    CHECK_STR(ask(s, "vFile:pread:1,5,0"), "F-1,9");
+    CHECK_STR(ask(s, "vFile:unlink:2f78"), "");
+    CHECK_STR(ask(s, "vFile:close:0"), "F0");
+    CHECK_STR(ask(s, "vFile:close:0"), "F-1,9");
+    for (unsigned i = 0; i < GDB_FILES_MAX; i++)
+        CHECK_EQ(ask(s, "vFile:open:2f6c69622f7d66696c6523,0,0")[1], '0' + i);
+    CHECK_STR(ask(s, "vFile:open:2f6c69622f7d66696c6523,0,0"), "F-1,18");
+    free(s);
+}
+
+TEST(server, a_signal_ends_a_program)
+{
+    struct session *s = program_create();
+    const struct gdb_stop gone = {.reason = GDB_STOP_KILLED, .signal = 11};
+
+    CHECK_STR(ask(s, "qAttached"), "0");
+    ask(s, "c");
+    s->length = 0;
+    gdb_server_stopped(&s->server, &gone);
+    CHECK(strncmp(s->sent, "$X0b#", 5) == 0);
+    CHECK_STR(ask(s, "g"), "E10");
+    free(s);
+}
+
 TEST_MAIN(
-    TESTS(server, acknowledges_until_told_not_to), TESTS(server, resends_a_reply_only_a_few_times),
+    TESTS(server, a_machine_has_nothing_of_a_program),
+    TESTS(server, threads_that_have_ended_are_not_there),
+    TESTS(server, signals_are_given_on_the_way), TESTS(server, signals_that_gdb_does_not_care_for),
+    TESTS(server, objects_come_in_pieces), TESTS(server, files_are_read_and_not_written),
+    TESTS(server, a_signal_ends_a_program), TESTS(server, acknowledges_until_told_not_to),
+    TESTS(server, resends_a_reply_only_a_few_times),
     TESTS(server, unknown_packets_get_the_empty_reply), TESTS(server, announces_what_it_can),
     TESTS(server, reads_and_writes_registers_by_number), TESTS(server, bulk_registers_round_trip),
     TESTS(server, registers_follow_the_selected_thread),

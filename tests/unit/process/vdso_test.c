@@ -60,7 +60,8 @@ static const uint8_t *table(const struct elf *elf, int64_t tag)
 
 static const char *symbol_name(const struct elf *elf, uint32_t index)
 {
-    return (const char *)table(elf, DT_STRTAB) + load_le32(table(elf, DT_SYMTAB) + index * 24);
+    return (const char *)table(elf, DT_STRTAB) +
+           load_le32(table(elf, DT_SYMTAB) + (size_t)index * 24);
 }
 
 static uint32_t sysv_hash(const char *name)
@@ -90,10 +91,10 @@ static uint32_t find_by_sysv_hash(const struct elf *elf, const char *name)
 {
     const uint8_t *hash = table(elf, DT_HASH);
     uint32_t buckets = load_le32(hash);
-    const uint8_t *chain = hash + 8 + 4 * buckets;
-    uint32_t i = load_le32(hash + 8 + 4 * (sysv_hash(name) % buckets));
+    const uint8_t *chain = hash + 8 + 4 * (size_t)buckets;
+    uint32_t i = load_le32(hash + 8 + 4 * (size_t)(sysv_hash(name) % buckets));
 
-    for (; i != 0; i = load_le32(chain + 4 * i))
+    for (; i != 0; i = load_le32(chain + 4 * (size_t)i))
         if (strcmp(symbol_name(elf, i), name) == 0)
             return i;
     return 0;
@@ -105,14 +106,14 @@ static uint32_t find_by_gnu_hash(const struct elf *elf, const char *name)
     uint32_t buckets = load_le32(hash), first = load_le32(hash + 4);
     uint32_t words = load_le32(hash + 8), shift = load_le32(hash + 12);
     uint32_t h = gnu_hash(name);
-    uint64_t filter = load_le64(hash + 16 + 8 * (h / 64 % words));
-    const uint8_t *bucket = hash + 16 + 8 * words;
-    const uint8_t *chain = bucket + 4 * buckets;
+    uint64_t filter = load_le64(hash + 16 + 8 * (size_t)(h / 64 % words));
+    const uint8_t *bucket = hash + 16 + 8 * (size_t)words;
+    const uint8_t *chain = bucket + 4 * (size_t)buckets;
 
     if (!(filter >> (h % 64) & filter >> ((h >> shift) % 64) & 1))
         return 0;
-    for (uint32_t i = load_le32(bucket + 4 * (h % buckets)); i != 0; i++) {
-        uint32_t have = load_le32(chain + 4 * (i - first));
+    for (uint32_t i = load_le32(bucket + 4 * (size_t)(h % buckets)); i != 0; i++) {
+        uint32_t have = load_le32(chain + 4 * (size_t)(i - first));
         if ((have | 1) == (h | 1) && strcmp(symbol_name(elf, i), name) == 0)
             return i;
         if (have & 1)
@@ -171,7 +172,7 @@ TEST(vdso, is_searched_by_either_hash_table)
         CHECK(index != 0);
         CHECK_EQ(find_by_gnu_hash(&elf, functions[i].name), index);
         CHECK(elf_find_symbol(&elf, functions[i].name, &at));
-        CHECK_EQ(load_le64(table(&elf, DT_SYMTAB) + index * 24 + 8), at);
+        CHECK_EQ(load_le64(table(&elf, DT_SYMTAB) + (size_t)index * 24 + 8), at);
     }
     CHECK_EQ(find_by_sysv_hash(&elf, "__vdso_time"), 0);
     CHECK_EQ(find_by_gnu_hash(&elf, "__vdso_time"), 0);
@@ -192,7 +193,7 @@ TEST(vdso, functions_have_version_linux_4_15)
     uint16_t version = load_le16(definition + 4);
     for (unsigned i = 0; i < ARRAY_LEN(functions); i++) {
         uint32_t index = find_by_sysv_hash(&elf, functions[i].name);
-        CHECK_EQ(load_le16(table(&elf, DT_VERSYM) + 2 * index), version);
+        CHECK_EQ(load_le16(table(&elf, DT_VERSYM) + 2 * (size_t)index), version);
     }
 }
 
