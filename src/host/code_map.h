@@ -15,6 +15,9 @@ struct code_map {
     size_t size;    /* bytes; a multiple of the host's page */
 };
 
+/* Code that one entry of the host's TLB can reach, at multiples of it in the map. */
+#define CODE_MAP_BLOCK (UINT64_C(2) << 20)
+
 /* Makes a map of at least `size` bytes (not 0), all zero, which takes host memory only
  * where it is touched, is left out of core dumps, and does not exist in forked
  * children. The caller owns it (code_map_free). Returns 0, or -errno with the reason
@@ -29,6 +32,11 @@ void code_map_free(struct code_map *map);
  * the page and inside the map. The bytes read as zero then, and the range can be
  * written again. No thread may be executing in it, or get there. Any thread. */
 void code_map_discard(struct code_map *map, size_t offset, size_t size);
+
+/* Moves the block at `offset`, which is full of code or will be, to where one entry of the
+ * instruction TLB serves all of it, if the host can. Takes a millisecond. Any thread, also
+ * while others execute and write there. */
+void code_map_join(const struct code_map *map, size_t offset);
 
 /* Takes [offset, offset + size) of `write` out of this process; both are as above. The
  * bytes stay, and the next access to them maps them again: pages that are executed, but

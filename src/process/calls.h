@@ -27,11 +27,29 @@ const struct syscall_row *syscall_row(uint64_t number);
 #include "process/syscalls.def"
 #undef SYSCALL
 
-/* Checks arguments as the letters of syscalls.def say: 0 or -errno. */
-MUST_CHECK int signature_check(const struct process *process, const char *signature,
-                               const uint64_t args[6]);
+/* Where nothing of any process is: what the host's kernel gets in place of a pointer
+ * beyond the program's memory. It then says -EFAULT where it would use it, and whatever
+ * else is wrong before. */
+#define NOWHERE (UINT64_C(1) << 63)
+
+/* A pointer for the host's kernel. */
+static inline uint64_t guest_argument(uint64_t at)
+{
+    return guest_pointer(at) ? at : NOWHERE;
+}
+
+/* The start of a range of `size` bytes for the host's kernel. */
+static inline uint64_t guest_range_argument(uint64_t at, uint64_t size)
+{
+    return guest_range(at, size) ? at : NOWHERE | (at & PAGE_MASK);
+}
+
+/* Checks arguments as the letters of syscalls.def say, and puts NOWHERE where they are
+ * beyond the program's memory: 0 or -errno. */
+MUST_CHECK int signature_apply(const struct process *process, const char *signature,
+                               uint64_t args[6]);
 /* Makes the host's call `number`, with the paths of the signature looked up. The
- * arguments have been checked. */
+ * signature has been applied. */
 int64_t syscall_direct(struct task *task, long number, const char *signature,
                        const uint64_t args[6]);
 
@@ -45,12 +63,6 @@ static inline uint64_t host_argument(const void *at)
     return (uint64_t)(uintptr_t)at;
 }
 
-/* A null pointer, or one that the host's kernel may be given. */
-static inline bool guest_pointer_or_null(uint64_t at)
-{
-    return guest_pointer(at); /* zero is below the end, too */
-}
-
 /* ---- paths ---- */
 
 /* path_read() for a call that is about a last link itself, if not `follow`. */
@@ -58,11 +70,12 @@ MUST_CHECK int path_read_as(struct task *task, uint64_t at, bool follow, char pa
 
 /* ---- vectors.c ---- */
 
-/* Copies an array of struct iovec: its entries lie in the program's memory. 0; -EINVAL:
- * more than UIO_MAXIOV; -EFAULT. */
-MUST_CHECK int vector_read(struct iovec vectors[UIO_MAXIOV], uint64_t at, uint64_t count);
-/* What a call returns that found its arguments wrong, if fd is open: Linux looks at
- * the descriptor first. */
+/* Copies an array of struct iovec, with NOWHERE for what is not in the program's memory.
+ * Returns what to give to the host's kernel: `vectors`, or NOWHERE, if there is nothing
+ * to be read or too much for the kernel. */
+uint64_t vector_read(struct iovec vectors[UIO_MAXIOV], uint64_t at, uint64_t count);
+/* What a call returns that we make no sense of, if fd is open: Linux looks at the
+ * descriptor first. */
 int64_t error_unless_bad_fd(uint64_t fd, int error);
 
 /* ---- own_fds.c: descriptors that are ours in a process whose others are the program's ---- */

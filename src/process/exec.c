@@ -125,6 +125,24 @@ static int64_t exec_host(struct execution *execution, const char *path, uint64_t
     return result;
 }
 
+/* Our own kernel takes it from here, scripts of its own programs included. */
+static int64_t exec_other(struct execution *execution)
+{
+    const struct vector *arguments = &execution->arguments;
+    uint64_t *words = calloc(execution->script_count + arguments->count + 2, sizeof(*words));
+    size_t at = 0;
+
+    if (!words)
+        return -ENOMEM;
+    for (size_t i = 0; i < execution->script_count; i++)
+        words[at++] = execution->scripts[i];
+    for (size_t i = execution->is_script ? 1 : 0; i < arguments->count; i++)
+        words[at++] = arguments->words[i];
+    int64_t result = exec_host(execution, execution->path, words);
+    free(words);
+    return result;
+}
+
 /* Puts together: our own words, "-0" and the name, "--", the file, the arguments. */
 static int64_t exec_guest(struct execution *execution)
 {
@@ -160,26 +178,11 @@ static int64_t exec_guest(struct execution *execution)
     for (size_t i = 1; i < arguments->count; i++)
         words[at++] = arguments->words[i];
     int64_t result = exec_host(execution, SELF, words);
+    /* Nothing leads to ourselves: the kernel may know what to do, if we are registered. */
+    if (result == -ENOENT && process->self_fd < 0 && access(SELF, F_OK) < 0)
+        result = exec_other(execution);
     if (process->self_fd >= 0)
         fcntl(process->self_fd, F_SETFD, FD_CLOEXEC);
-    free(words);
-    return result;
-}
-
-/* Our own kernel takes it from here, scripts of its own programs included. */
-static int64_t exec_other(struct execution *execution)
-{
-    const struct vector *arguments = &execution->arguments;
-    uint64_t *words = calloc(execution->script_count + arguments->count + 2, sizeof(*words));
-    size_t at = 0;
-
-    if (!words)
-        return -ENOMEM;
-    for (size_t i = 0; i < execution->script_count; i++)
-        words[at++] = execution->scripts[i];
-    for (size_t i = execution->is_script ? 1 : 0; i < arguments->count; i++)
-        words[at++] = arguments->words[i];
-    int64_t result = exec_host(execution, execution->path, words);
     free(words);
     return result;
 }

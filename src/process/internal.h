@@ -115,6 +115,7 @@ struct process {
     int own_fds[OWN_FDS]; /* other descriptors that are ours, plus one; 0: none */
     int trace_fd;    /* where --strace writes; 0: not open yet */
     pid_t trace_pid; /* of the process that opened it */
+    uint32_t persona; /* flags of personality(2) that the host's kernel does not get */
     uint64_t started_ns;
 };
 

@@ -216,12 +216,13 @@ static int follow_scripts(struct loading *loading, struct error *err)
 
 /* ---- segments ---- */
 
-static int open_image(struct image *image, const char *path, struct error *err)
+/* `take_fd` is open already if it is not negative. */
+static int open_image(struct image *image, const char *path, int take_fd, struct error *err)
 {
     struct stat st;
 
     image->path = path;
-    image->fd = open(path, O_RDONLY | O_CLOEXEC);
+    image->fd = take_fd >= 0 ? take_fd : open(path, O_RDONLY | O_CLOEXEC);
     if (image->fd < 0)
         return explain(-errno, path, err);
     if (fstat(image->fd, &st) < 0 || st.st_size <= 0)
@@ -379,7 +380,7 @@ static void note_ranges(struct process *process, const struct image *image)
 /* Where cross compilers keep the libraries that their programs want. */
 #define CROSS_ROOT "/usr/riscv64-linux-gnu"
 
-static int find_interpreter(const struct process *process, const struct image *program,
+static int find_interpreter(struct process *process, const struct image *program,
                             char path[PATH_MAX])
 {
     for (unsigned i = 0; i < program->elf.segment_count; i++) {
@@ -396,6 +397,7 @@ static int find_interpreter(const struct process *process, const struct image *p
         if (access(path, F_OK) != 0 && !process->config.sysroot &&
             strlen(name) + sizeof(CROSS_ROOT) <= PATH_MAX) {
             memcpy(path, CROSS_ROOT, sizeof(CROSS_ROOT));
+            process->config.sysroot = CROSS_ROOT;
             strcat(path, name); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy): it fits */
         }
         return 1;
@@ -414,7 +416,7 @@ static int open_interpreter(struct loading *loading, char path[PATH_MAX], struct
                          "'%s' needs the loader '%s', which is not here; give the directory of a "
                          "riscv64 system with -L",
                          loading->path, path);
-    return open_image(&loading->interpreter, path, err);
+    return open_image(&loading->interpreter, path, -1, err);
 }
 
 /* ---- the stack ---- */
@@ -649,7 +651,7 @@ static int load(struct loading *loading, struct task *task, struct error *err)
 {
     struct process *process = loading->process;
     char interpreter[PATH_MAX];
-    int result = open_image(&loading->program, loading->path, err);
+    int result = open_image(&loading->program, loading->path, process->config.program_fd, err);
 
     if (result == 0)
         result = open_interpreter(loading, interpreter, err);
@@ -690,7 +692,8 @@ int process_load(struct process *process, struct task *task, struct error *err)
 
     if (result == 0)
         result = take_arguments(&loading, err);
-    if (result == 0)
+    /* What is open already the kernel has chosen for us: a name may mean another by now. */
+    if (result == 0 && process->config.program_fd < 0)
         result = follow_scripts(&loading, err);
     if (result == 0)
         result = load(&loading, task, err);

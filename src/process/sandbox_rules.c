@@ -162,7 +162,8 @@ static int restrict_files(const struct sandbox_plan *plan, struct error *err)
 
 /* ---- seccomp: system calls ---- */
 
-#define LOAD(member)         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define OFFSET(member)       offsetof(struct seccomp_data, member)
+#define LOAD(member)         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, OFFSET(member))
 #define RETURN(value)        BPF_STMT(BPF_RET | BPF_K, (value))
 #define REFUSE(error)        RETURN(SECCOMP_RET_ERRNO | (error))
 #define ALLOW                RETURN(SECCOMP_RET_ALLOW)

@@ -237,7 +237,7 @@ int64_t sys_fcntl(struct task *task, const uint64_t args[6])
 
     if (kind == FCNTL_UNKNOWN)
         return error_unless_bad_fd(args[0], -EINVAL);
-    if (kind == FCNTL_POINTER && !guest_pointer(args[2]))
-        return error_unless_bad_fd(args[0], -EFAULT);
+    if (kind == FCNTL_POINTER)
+        return HOST_SYSCALL(task, __NR_fcntl, args[0], args[1], guest_argument(args[2]));
     return host_syscall(task, __NR_fcntl, args);
 }

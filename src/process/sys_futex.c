@@ -39,14 +39,15 @@ static const char *futex_signature(uint32_t operation)
 int64_t sys_futex(struct task *task, const uint64_t args[6])
 {
     const char *signature = futex_signature((uint32_t)args[1]);
+    uint64_t checked[6] = {args[0], args[1], args[2], args[3], args[4], args[5]};
 
     if (signature == NULL)
         return -ENOSYS;
-    const int err = signature_check(task->process, signature, args);
-    return err != 0 ? err : host_syscall(task, __NR_futex, args);
+    const int err = signature_apply(task->process, signature, checked);
+    return err != 0 ? err : host_syscall(task, __NR_futex, checked);
 }
 
-/* Copies an array of struct futex_waitv and checks its pointers. */
+/* Copies an array of struct futex_waitv. */
 static int waiters_read(struct futex_waitv *waiters, uint64_t at, uint64_t count)
 {
     const int err = guest_read(waiters, at, count * sizeof(*waiters));
@@ -54,8 +55,7 @@ static int waiters_read(struct futex_waitv *waiters, uint64_t at, uint64_t count
     if (err != 0)
         return err;
     for (uint64_t i = 0; i < count; i++)
-        if (!guest_pointer(waiters[i].uaddr))
-            return -EFAULT;
+        waiters[i].uaddr = guest_argument(waiters[i].uaddr);
     return 0;
 }
 

@@ -88,16 +88,16 @@ static int64_t with_pointer(struct task *task, const uint64_t args[6], size_t si
     uint8_t copy[MAX_STRUCTURE];
     uint64_t pointer = 0;
 
-    const int err = guest_read(original, args[2], size);
-    if (err != 0)
-        return error_unless_bad_fd(args[0], err);
+    if (guest_read(original, args[2], size) != 0)
+        return HOST_SYSCALL(task, __NR_ioctl, args[0], args[1], NOWHERE);
     memcpy(copy, original, size);
     memcpy(&pointer, copy + offset, sizeof(pointer));
-    if (!guest_pointer(pointer))
-        return -EFAULT;
+    const uint64_t checked = guest_argument(pointer);
+    memcpy(copy + offset, &checked, sizeof(checked));
     const int64_t result = HOST_SYSCALL(task, __NR_ioctl, args[0], args[1], host_argument(copy));
     /* Not all requests write it, and memory that cannot be written is wrong only for
      * those that do. */
+    memcpy(copy + offset, &pointer, sizeof(pointer));
     if (result < 0 || memcmp(copy, original, size) == 0)
         return result;
     const int write_err = guest_write(args[2], copy, size);
@@ -130,7 +130,7 @@ static int64_t route(struct task *task, const uint64_t args[6])
         return with_pointer(task, args, sizeof(struct rtentry), offsetof(struct rtentry, rt_dev));
     if (domain != AF_INET6)
         return error_unless_bad_fd(args[0], -ENOTTY);
-    return host_syscall(task, __NR_ioctl, args);
+    return HOST_SYSCALL(task, __NR_ioctl, args[0], args[1], guest_argument(args[2]));
 }
 
 int64_t sys_ioctl(struct task *task, const uint64_t args[6])
@@ -151,13 +151,11 @@ int64_t sys_ioctl(struct task *task, const uint64_t args[6])
             return -EBADF;
         return host_syscall(task, __NR_ioctl, args);
     }
-    if (!guest_pointer(args[2]))
-        return error_unless_bad_fd(args[0], -EFAULT);
     if (kind == IOCTL_POINTER_INSIDE)
         return with_pointer(task, args, argument.size, argument.offset);
     if (kind == IOCTL_LOOP)
         return loop_status(task, args);
     if (kind == IOCTL_ROUTE)
         return route(task, args);
-    return host_syscall(task, __NR_ioctl, args);
+    return HOST_SYSCALL(task, __NR_ioctl, args[0], args[1], guest_argument(args[2]));
 }

@@ -41,27 +41,24 @@ int64_t sys_semctl(struct task *task, const uint64_t args[6])
     case IPC_STAT:
     case SEM_STAT:
     case SEM_STAT_ANY:
-        return guest_pointer(args[3]) ? semaphore_status(task, args) : -EFAULT;
+        return semaphore_status(task, args);
     case IPC_SET:
-        return guest_pointer(args[3]) ? semaphore_set(task, args) : -EFAULT;
+        return semaphore_set(task, args);
     case IPC_INFO:
     case SEM_INFO:
     case GETALL:
     case SETALL:
-        if (!guest_pointer(args[3]))
-            return -EFAULT;
-        break;
+        return HOST_SYSCALL(task, __NR_semctl, args[0], args[1], args[2], guest_argument(args[3]));
     case SETVAL: /* the argument is a number */
     case GETVAL:
     case GETPID:
     case GETNCNT:
     case GETZCNT:
     case IPC_RMID:
-        break;
+        return host_syscall(task, __NR_semctl, args);
     default:
         return -EINVAL;
     }
-    return host_syscall(task, __NR_semctl, args);
 }
 
 /* With SIGEV_THREAD, the value is a pointer to what the kernel sends to a socket. */
@@ -78,8 +75,7 @@ int64_t sys_mq_notify(struct task *task, const uint64_t args[6])
     if (err != 0)
         return err;
     if (event.sigev_notify == SIGEV_THREAD) {
-        const uint64_t cookie_at = host_argument(event.sigev_value.sival_ptr);
-        err = guest_pointer(cookie_at) ? guest_read(cookie, cookie_at, sizeof(cookie)) : -EFAULT;
+        err = guest_read(cookie, host_argument(event.sigev_value.sival_ptr), sizeof(cookie));
         if (err != 0)
             return err;
         event.sigev_value.sival_ptr = cookie;

@@ -45,36 +45,33 @@ static int64_t instantiate_vector(struct task *task, const uint64_t args[6])
 {
     NOT_CLEARED struct iovec vectors[UIO_MAXIOV];
 
-    if (!guest_pointer(args[2]))
-        return -EFAULT;
-    const int err = vector_read(vectors, args[2], args[2] != 0 ? args[3] : 0);
-    if (err != 0)
-        return err;
-    return HOST_SYSCALL(task, __NR_keyctl, args[0], args[1],
-                        args[2] != 0 ? host_argument(vectors) : 0, args[3], args[4]);
+    const uint64_t vectors_at = args[2] != 0 ? vector_read(vectors, args[2], args[3]) : 0;
+
+    return HOST_SYSCALL(task, __NR_keyctl, args[0], args[1], vectors_at, args[3], args[4]);
 }
 
 static int64_t compute(struct task *task, const uint64_t args[6])
 {
     struct keyctl_kdf_params derivation;
 
-    if (!guest_pointer(args[1]) || !guest_pointer(args[2]) || !guest_pointer(args[4]))
-        return -EFAULT;
-    if (args[4] == 0)
-        return host_syscall(task, __NR_keyctl, args);
-    const int err = guest_read(&derivation, args[4], sizeof(derivation));
-    if (err != 0)
-        return err;
-    if (!guest_pointer(host_argument(derivation.hashname)) ||
-        !guest_pointer(host_argument(derivation.otherinfo)))
-        return -EFAULT;
-    return HOST_SYSCALL(task, __NR_keyctl, args[0], args[1], args[2], args[3],
-                        host_argument(&derivation));
+    uint64_t derivation_at = 0;
+
+    if (args[4] != 0) {
+        const int err = guest_read(&derivation, args[4], sizeof(derivation));
+        if (err != 0)
+            return err;
+        derivation.hashname = guest_host(guest_argument(host_argument(derivation.hashname)));
+        derivation.otherinfo = guest_host(guest_argument(host_argument(derivation.otherinfo)));
+        derivation_at = host_argument(&derivation);
+    }
+    return HOST_SYSCALL(task, __NR_keyctl, args[0], guest_argument(args[1]),
+                        guest_argument(args[2]), args[3], derivation_at);
 }
 
 int64_t sys_keyctl(struct task *task, const uint64_t args[6])
 {
     const uint32_t operation = (uint32_t)args[0];
+    uint64_t checked[6] = {args[0], args[1], args[2], args[3], args[4], args[5]};
 
     if (operation == KEYCTL_INSTANTIATE_IOV)
         return instantiate_vector(task, args);
@@ -82,6 +79,6 @@ int64_t sys_keyctl(struct task *task, const uint64_t args[6])
         return compute(task, args);
     if (operation >= ARRAY_LEN(signatures) || signatures[operation] == NULL)
         return -EOPNOTSUPP;
-    const int err = signature_check(task->process, signatures[operation], args);
-    return err != 0 ? err : host_syscall(task, __NR_keyctl, args);
+    const int err = signature_apply(task->process, signatures[operation], checked);
+    return err != 0 ? err : host_syscall(task, __NR_keyctl, checked);
 }

@@ -23,16 +23,27 @@ int64_t sys_uname(UNUSED struct task *task, const uint64_t args[6])
     return guest_write(args[0], &name, sizeof(name));
 }
 
-/* The persona of programs that this one executes is the host's, so only those flags are
- * taken that mean the same for doppel and for what it runs. */
+/* What the host's kernel may do for the program as it would do for doppel. The programs
+ * that this one executes inherit it. */
+#define HOST_PERSONA \
+    (uint32_t)(ADDR_NO_RANDOMIZE | UNAME26 | STICKY_TIMEOUTS | SHORT_INODE | WHOLE_SECONDS)
+#define PERSONA_QUERY 0xffffffff
+
+/* The other flags mean nothing here, as for most kernels of RISC-V, and are only kept. */
 int64_t sys_personality(struct task *task, const uint64_t args[6])
 {
-    const uint32_t persona = (uint32_t)args[0];
-    const uint32_t query = 0xffffffff;
+    const uint32_t wanted = (uint32_t)args[0];
+    const int64_t host = host_syscall_quick(__NR_personality, (const uint64_t[6]){PERSONA_QUERY});
+    const uint32_t kept = __atomic_load_n(&task->process->persona, __ATOMIC_RELAXED);
 
-    if (persona != query && (persona & ~(uint32_t)(ADDR_NO_RANDOMIZE | UNAME26)) != PER_LINUX)
-        return -EINVAL;
-    return host_syscall(task, __NR_personality, args);
+    if (host < 0)
+        return host;
+    if (wanted != PERSONA_QUERY) {
+        const uint32_t changed = ((uint32_t)host & ~HOST_PERSONA) | (wanted & HOST_PERSONA);
+        host_syscall_quick(__NR_personality, (const uint64_t[6]){changed});
+        __atomic_store_n(&task->process->persona, wanted & ~HOST_PERSONA, __ATOMIC_RELAXED);
+    }
+    return ((uint32_t)host & HOST_PERSONA) | kept;
 }
 
 /* For calls with a timeout that a signal interrupts: the kernel itself goes on with
@@ -46,14 +57,14 @@ int64_t sys_reboot(struct task *task, const uint64_t args[6])
 {
     const bool has_text = (uint32_t)args[2] == LINUX_REBOOT_CMD_RESTART2;
 
-    if (has_text && !guest_pointer(args[3]))
-        return -EFAULT;
-    return HOST_SYSCALL(task, __NR_reboot, args[0], args[1], args[2], has_text ? args[3] : 0);
+    return HOST_SYSCALL(task, __NR_reboot, args[0], args[1], args[2],
+                        has_text ? guest_argument(args[3]) : 0);
 }
 
 int64_t sys_kcmp(struct task *task, const uint64_t args[6])
 {
-    if ((int)args[2] == KCMP_EPOLL_TFD && !guest_pointer(args[4]))
-        return -EFAULT;
-    return host_syscall(task, __NR_kcmp, args);
+    const bool has_slot = (int)args[2] == KCMP_EPOLL_TFD;
+
+    return HOST_SYSCALL(task, __NR_kcmp, args[0], args[1], args[2], args[3],
+                        has_slot ? guest_argument(args[4]) : args[4]);
 }

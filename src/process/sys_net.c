@@ -22,8 +22,8 @@ int64_t sys_socket(struct task *task, const uint64_t args[6])
     return host_syscall(task, __NR_socket, args);
 }
 
-/* What a call on a socket returns that found its arguments wrong, if fd is a socket:
- * Linux looks at the descriptor first. */
+/* What a call on a socket returns that fails by our decision, if fd is a socket: Linux
+ * looks at the descriptor first. */
 static int64_t error_of_socket(uint64_t fd, int error)
 {
     int type = 0;
@@ -36,32 +36,25 @@ static int64_t error_of_socket(uint64_t fd, int error)
 
 /* ---- messages ---- */
 
-static int message_read(struct msghdr *message, struct iovec vectors[UIO_MAXIOV], uint64_t at)
+/* Copies a header and its vector. Returns what to give to the host's kernel. */
+static uint64_t message_read(struct msghdr *message, struct iovec vectors[UIO_MAXIOV], uint64_t at)
 {
-    if (!guest_pointer(at))
-        return -EFAULT;
-    int err = guest_read(message, at, sizeof(*message));
-    if (err != 0)
-        return err;
-    if (!guest_pointer(host_argument(message->msg_name)) ||
-        !guest_pointer(host_argument(message->msg_control)))
-        return -EFAULT;
-    if (message->msg_iovlen > UIO_MAXIOV)
-        return -EMSGSIZE;
-    err = vector_read(vectors, host_argument(message->msg_iov), message->msg_iovlen);
-    message->msg_iov = vectors;
-    return err;
+    if (guest_read(message, at, sizeof(*message)) != 0)
+        return NOWHERE;
+    message->msg_name = guest_host(guest_argument(host_argument(message->msg_name)));
+    message->msg_control = guest_host(guest_argument(host_argument(message->msg_control)));
+    message->msg_iov =
+        guest_host(vector_read(vectors, host_argument(message->msg_iov), message->msg_iovlen));
+    return host_argument(message);
 }
 
 static int64_t send_message(struct task *task, uint64_t fd, uint64_t at, uint64_t flags)
 {
     NOT_CLEARED struct iovec vectors[UIO_MAXIOV];
     struct msghdr message;
-    const int err = message_read(&message, vectors, at);
+    const uint64_t message_at = message_read(&message, vectors, at);
 
-    if (err != 0)
-        return error_of_socket(fd, err);
-    return HOST_SYSCALL(task, __NR_sendmsg, fd, host_argument(&message), flags);
+    return HOST_SYSCALL(task, __NR_sendmsg, fd, message_at, flags);
 }
 
 /* Writes back what the kernel has written into the header. */
@@ -85,14 +78,12 @@ static int64_t receive_message(struct task *task, uint64_t fd, uint64_t at, uint
 {
     NOT_CLEARED struct iovec vectors[UIO_MAXIOV];
     struct msghdr message;
-    int err = message_read(&message, vectors, at);
+    const uint64_t message_at = message_read(&message, vectors, at);
+    const int64_t result = HOST_SYSCALL(task, __NR_recvmsg, fd, message_at, flags);
 
-    if (err != 0)
-        return error_of_socket(fd, err);
-    const int64_t result = HOST_SYSCALL(task, __NR_recvmsg, fd, host_argument(&message), flags);
     if (result < 0)
         return result;
-    err = message_write_back(at, &message);
+    const int err = message_write_back(at, &message);
     return err != 0 ? err : result;
 }
 
@@ -271,13 +262,12 @@ static int64_t set_filter(struct task *task, const uint64_t args[6])
 {
     struct sock_fprog program;
 
+    /* Linux refuses every other size, unseen. */
     if ((int)args[4] != sizeof(program))
-        return error_of_socket(args[0], -EINVAL);
-    int err = guest_read(&program, args[3], sizeof(program));
-    if (err == 0 && !guest_pointer(host_argument(program.filter)))
-        err = -EFAULT;
-    if (err != 0)
-        return error_of_socket(args[0], err);
+        return host_syscall(task, __NR_setsockopt, args);
+    if (guest_read(&program, args[3], sizeof(program)) != 0)
+        return HOST_SYSCALL(task, __NR_setsockopt, args[0], args[1], args[2], NOWHERE, args[4]);
+    program.filter = guest_host(guest_argument(host_argument(program.filter)));
     return HOST_SYSCALL(task, __NR_setsockopt, args[0], args[1], args[2], host_argument(&program),
                         args[4]);
 }
@@ -287,16 +277,11 @@ static int64_t set_umem(struct task *task, const uint64_t args[6])
     struct xdp_umem_reg umem = {0};
     const int size = (int)args[4];
 
-    if (size < 0)
-        return error_of_socket(args[0], -EINVAL);
-    const size_t used = MIN((size_t)size, sizeof(umem));
-    int err = guest_read(&umem, args[3], used);
-    if (err == 0 && !guest_range(umem.addr, umem.len))
-        err = -EFAULT;
-    if (err != 0)
-        return error_of_socket(args[0], err);
+    if (size < 0 || guest_read(&umem, args[3], MIN((size_t)size, sizeof(umem))) != 0)
+        return HOST_SYSCALL(task, __NR_setsockopt, args[0], args[1], args[2], NOWHERE, args[4]);
+    umem.addr = guest_range_argument(umem.addr, umem.len);
     return HOST_SYSCALL(task, __NR_setsockopt, args[0], args[1], args[2], host_argument(&umem),
-                        used);
+                        MIN((size_t)size, sizeof(umem)));
 }
 
 int64_t sys_setsockopt(struct task *task, const uint64_t args[6])

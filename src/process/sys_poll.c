@@ -15,8 +15,6 @@ int64_t sys_epoll_ctl(struct task *task, const uint64_t args[6])
 
     if ((int)args[1] == EPOLL_CTL_DEL)
         return HOST_SYSCALL(task, __NR_epoll_ctl, args[0], args[1], args[2], 0);
-    if (!guest_pointer(args[3]))
-        return -EFAULT;
     const int err = convert_read(STRUCT_epoll_event, &event, args[3]);
     if (err != 0)
         return err;
@@ -104,8 +102,6 @@ int64_t sys_pselect6(struct task *task, const uint64_t args[6])
 
     if (args[5] != 0)
         err = guest_read(&sixth, args[5], sizeof(sixth));
-    if (err == 0 && !guest_pointer(sixth.mask))
-        err = -EFAULT;
     if (err == 0)
         err = call_mask_begin(task, sixth.mask, sixth.size, &mask);
     if (err != 0)

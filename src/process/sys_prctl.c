@@ -30,9 +30,8 @@ static int64_t name_mapping(struct task *task, const uint64_t args[6])
 {
     if (args[1] != PR_SET_VMA_ANON_NAME || !guest_range(args[2], args[3]))
         return -EINVAL;
-    if (!guest_pointer(args[4]))
-        return -EFAULT;
-    return host_syscall(task, __NR_prctl, args);
+    return HOST_SYSCALL(task, __NR_prctl, args[0], args[1], args[2], args[3],
+                        guest_argument(args[4]));
 }
 
 static int64_t auxiliary_vector(const struct process *process, const uint64_t args[6])
@@ -72,11 +71,12 @@ static int64_t own_option(struct task *task, const uint64_t args[6])
 int64_t sys_prctl(struct task *task, const uint64_t args[6])
 {
     const char *signature = option_signature((int)args[0]);
+    uint64_t checked[6] = {args[0], args[1], args[2], args[3], args[4], args[5]};
 
     if (signature[0] == '!')
         return -EINVAL;
     if (signature[0] == '*')
         return own_option(task, args);
-    const int err = signature_check(task->process, signature, args);
-    return err != 0 ? err : host_syscall(task, __NR_prctl, args);
+    const int err = signature_apply(task->process, signature, checked);
+    return err != 0 ? err : host_syscall(task, __NR_prctl, checked);
 }

@@ -66,21 +66,7 @@ const struct syscall_row *syscall_row(uint64_t number)
     return &rows[number];
 }
 
-static bool names_a_path(char letter)
-{
-    return letter == 's' || letter == 'k';
-}
-
-/* What a wrong pointer comes to: Linux reads paths before it looks at a descriptor, and
- * everything else afterwards. */
-static COLD int wrong_pointer(const char *signature, char letter, const uint64_t args[6])
-{
-    if (signature[0] != 'f' || names_a_path(signature[1]) || names_a_path(letter))
-        return -EFAULT;
-    return (int)error_unless_bad_fd(args[0], -EFAULT);
-}
-
-int signature_check(const struct process *process, const char *signature, const uint64_t args[6])
+int signature_apply(const struct process *process, const char *signature, uint64_t args[6])
 {
     for (unsigned i = 0; signature[i] != '\0'; i++) {
         switch (signature[i]) {
@@ -92,12 +78,10 @@ int signature_check(const struct process *process, const char *signature, const 
         case 'w':
         case 'b':
         case 'c':
-            if (UNLIKELY(!guest_pointer(args[i])))
-                return wrong_pointer(signature, signature[i], args);
+            args[i] = guest_argument(args[i]);
             break;
         case 'r':
-            if (!guest_range(args[i], args[i + 1]))
-                return -ENOMEM;
+            args[i] = guest_range_argument(args[i], args[i + 1]);
             break;
         case 'f':
             if (UNLIKELY(own_fds_has(process, (int)args[i])))
@@ -108,6 +92,11 @@ int signature_check(const struct process *process, const char *signature, const 
         }
     }
     return 0;
+}
+
+static bool names_a_path(char letter)
+{
+    return letter == 's' || letter == 'k';
 }
 
 /* Whether the call has an argument of AT_ flags with AT_SYMLINK_NOFOLLOW. */
@@ -158,14 +147,15 @@ static int64_t make_call(struct task *task, const struct syscall_row *row, const
         return -ENOSYS;
     if (UNLIKELY(way == WAY_FORBIDDEN))
         return -EPERM;
-    const int err = signature_check(task->process, row->signature, args);
+    uint64_t checked[6] = {args[0], args[1], args[2], args[3], args[4], args[5]};
+    const int err = signature_apply(task->process, row->signature, checked);
     if (UNLIKELY(err != 0))
         return err;
     if (way == WAY_EMULATED)
-        return row->handler(task, args);
+        return row->handler(task, checked);
     if (way == WAY_QUICK)
-        return host_syscall_quick(row->host, args);
-    return syscall_direct(task, row->host, row->signature, args);
+        return host_syscall_quick(row->host, checked);
+    return syscall_direct(task, row->host, row->signature, checked);
 }
 
 static COLD int64_t unknown_call(uint64_t number)

@@ -11,22 +11,15 @@
 #define MADV_COLLAPSE 25
 #endif
 
-int vector_read(struct iovec vectors[UIO_MAXIOV], uint64_t at, uint64_t count)
+uint64_t vector_read(struct iovec vectors[UIO_MAXIOV], uint64_t at, uint64_t count)
 {
-    if (count > UIO_MAXIOV)
-        return -EINVAL;
-    if (!guest_range(at, count * sizeof(*vectors)))
-        return -EFAULT;
-    const int err = guest_read(vectors, at, count * sizeof(*vectors));
-    if (err != 0)
-        return err;
+    if (count > UIO_MAXIOV || guest_read(vectors, at, count * sizeof(*vectors)) != 0)
+        return NOWHERE;
     for (uint64_t i = 0; i < count; i++) {
-        if ((int64_t)vectors[i].iov_len < 0)
-            return -EINVAL;
-        if (!guest_range(host_argument(vectors[i].iov_base), vectors[i].iov_len))
-            return -EFAULT;
+        const uint64_t base = host_argument(vectors[i].iov_base);
+        vectors[i].iov_base = guest_host(guest_range_argument(base, vectors[i].iov_len));
     }
-    return 0;
+    return host_argument(vectors);
 }
 
 int64_t error_unless_bad_fd(uint64_t fd, int error)
@@ -40,12 +33,9 @@ int64_t error_unless_bad_fd(uint64_t fd, int error)
 static int64_t vector_call(struct task *task, long number, const uint64_t args[6])
 {
     NOT_CLEARED struct iovec vectors[UIO_MAXIOV];
-    const int err = vector_read(vectors, args[1], args[2]);
+    const uint64_t vectors_at = vector_read(vectors, args[1], args[2]);
 
-    if (err != 0)
-        return error_unless_bad_fd(args[0], err);
-    return HOST_SYSCALL(task, number, args[0], host_argument(vectors), args[2], args[3], args[4],
-                        args[5]);
+    return HOST_SYSCALL(task, number, args[0], vectors_at, args[2], args[3], args[4], args[5]);
 }
 
 int64_t sys_readv(struct task *task, const uint64_t args[6])
@@ -90,15 +80,10 @@ static int64_t process_vm(struct task *task, long number, const uint64_t args[6]
     NOT_CLEARED struct iovec local[UIO_MAXIOV];
     NOT_CLEARED struct iovec remote[UIO_MAXIOV];
 
-    if (args[5] != 0)
-        return -EINVAL;
-    int err = vector_read(local, args[1], args[2]);
-    if (err == 0)
-        err = vector_read(remote, args[3], args[4]);
-    if (err != 0)
-        return err;
-    return HOST_SYSCALL(task, number, args[0], host_argument(local), args[2], host_argument(remote),
-                        args[4], 0);
+    const uint64_t local_at = vector_read(local, args[1], args[2]);
+    const uint64_t remote_at = vector_read(remote, args[3], args[4]);
+
+    return HOST_SYSCALL(task, number, args[0], local_at, args[2], remote_at, args[4], args[5]);
 }
 
 int64_t sys_process_vm_readv(struct task *task, const uint64_t args[6])
@@ -118,28 +103,9 @@ int64_t sys_process_madvise(struct task *task, const uint64_t args[6])
     NOT_CLEARED struct iovec vectors[UIO_MAXIOV];
     const int advice = (int)args[3];
 
-    if (args[4] != 0)
-        return -EINVAL;
-    const int err = vector_read(vectors, args[1], args[2]);
-    if (err != 0)
-        return err;
     if (advice != MADV_COLD && advice != MADV_PAGEOUT && advice != MADV_WILLNEED &&
         advice != MADV_COLLAPSE)
         return -EINVAL;
-    return HOST_SYSCALL(task, __NR_process_madvise, args[0], host_argument(vectors), args[2],
-                        args[3], 0);
-}
-
-int64_t sys_mbind(struct task *task, const uint64_t args[6])
-{
-    if (!guest_range(args[0], args[1]))
-        return -EFAULT;
-    return host_syscall(task, __NR_mbind, args);
-}
-
-int64_t sys_set_mempolicy_home_node(struct task *task, const uint64_t args[6])
-{
-    if (!guest_range(args[0], args[1]))
-        return -EFAULT;
-    return host_syscall(task, __NR_set_mempolicy_home_node, args);
+    return HOST_SYSCALL(task, __NR_process_madvise, args[0], vector_read(vectors, args[1], args[2]),
+                        args[2], args[3], args[4]);
 }

@@ -22,6 +22,12 @@
 /* Accesses, and jumps, of a unit at the most. */
 #define MAX_SITES           400
 #define SETTLE_STEP         (1u << 20)
+/* Bytes of a block that are in use when it is joined: small programs do without. */
+#define JOIN_AFTER          (CODE_MAP_BLOCK / 2)
+/* Slots of the table of entries, as powers of two. Programs start small and quickly. */
+#define USER_ENTRY_BITS     15
+#define ENTRY_BITS          18
+#define MAX_ENTRY_BITS      22
 
 #define PAGE_LINKS    (1u << 21)
 /* A host instruction that accesses memory takes three bytes, but most do something else. */
@@ -39,6 +45,11 @@ static int create_user(struct translator *t, struct error *err)
     return t->page_links ? 0 : -ENOMEM;
 }
 
+static size_t table_bytes(const struct translator *t)
+{
+    return sizeof(*t->entries) << t->entry_bits;
+}
+
 int cache_create(struct translator *t, struct error *err)
 {
     size_t size = t->options.cache_bytes ? t->options.cache_bytes : DEFAULT_CACHE_BYTES;
@@ -46,7 +57,8 @@ int cache_create(struct translator *t, struct error *err)
 
     if (result < 0)
         return result;
-    t->entries = map_lazy((size_t)ENTRY_SLOTS * sizeof(*t->entries), "code entries", err);
+    t->entry_bits = t->options.user ? USER_ENTRY_BITS : ENTRY_BITS;
+    t->entries = map_lazy(table_bytes(t), "code entries", err);
     if (!t->entries)
         return -ENOMEM;
     t->hot_start = THUNK_BYTES;
@@ -61,11 +73,12 @@ int cache_create(struct translator *t, struct error *err)
  * slot whoever writes meanwhile. */
 bool cache_insert(struct translator *t, uint64_t key, uint32_t code)
 {
-    uint32_t at = entry_hash(key);
+    uint32_t at = entry_hash(t, key);
+    size_t slots = (size_t)1 << t->entry_bits;
 
-    if (t->entry_count > ENTRY_SLOTS - ENTRY_SLOTS / 4)
+    if (t->entry_count > slots - slots / 4)
         return false;
-    for (;; at = (at + 1) % ENTRY_SLOTS) {
+    for (;; at = entry_next(t, at)) {
         struct entry_slot *slot = &t->entries[at];
         uint64_t found = atomic_load_explicit(&slot->key, memory_order_relaxed);
         if (found != key && found != 0)
@@ -81,7 +94,7 @@ bool cache_insert(struct translator *t, uint64_t key, uint32_t code)
 
 static void remove_entry(struct translator *t, uint64_t key, const struct unit *unit)
 {
-    for (uint32_t at = entry_hash(key);; at = (at + 1) % ENTRY_SLOTS) {
+    for (uint32_t at = entry_hash(t, key);; at = entry_next(t, at)) {
         struct entry_slot *slot = &t->entries[at];
         uint64_t found = atomic_load_explicit(&slot->key, memory_order_relaxed);
         if (found == 0)
@@ -131,8 +144,14 @@ static void unlink_page(struct translator *t, struct guest_page *page)
 
 static void kill_unit(struct translator *t, const struct guest_page *page, struct unit *unit)
 {
-    for (unsigned i = 0; i < unit->entry_count; i++)
+    uint64_t killed = t->killed_count;
+
+    for (unsigned i = 0; i < unit->entry_count; i++) {
         remove_entry(t, entry_key(page->gpa + unit->entries[i], unit->context), unit);
+        atomic_store_explicit(&t->killed[killed++ % KILL_LOG], page->gpa + unit->entries[i],
+                              memory_order_relaxed);
+    }
+    atomic_store_explicit(&t->killed_count, killed, memory_order_release);
     t->stats.units_killed++;
     free(unit);
 }
@@ -374,12 +393,26 @@ void cache_fence(struct translator *t, struct translated_hart *th)
     t->kill_epoch += changed;
 }
 
+static bool has_entry_room(const struct translator *t)
+{
+    return t->entry_count <= (size_t)1 << (t->entry_bits - 1);
+}
+
 bool cache_has_room(const struct translator *t)
 {
     return t->hot_end - t->hot_at >= UNIT_ROOM && t->cold_end - t->cold_at >= UNIT_ROOM &&
-           t->entry_count <= ENTRY_SLOTS / 2 &&
+           has_entry_room(t) &&
            (!t->options.user || (t->fault_room - t->fault_count > MAX_SITES &&
                                  t->page_link_room - t->page_link_count > MAX_SITES));
+}
+
+/* Large programs miss the instruction TLB all the time. */
+static void join_blocks(struct translator *t)
+{
+    while (t->hot_at >= t->joined + JOIN_AFTER && t->joined + CODE_MAP_BLOCK <= t->hot_end) {
+        code_map_join(&t->map, t->joined);
+        t->joined += CODE_MAP_BLOCK;
+    }
 }
 
 void cache_settle(struct translator *t)
@@ -387,6 +420,7 @@ void cache_settle(struct translator *t)
     size_t used = t->hot_at + (t->cold_at - t->hot_end);
     size_t cold_start = bits_align_up(t->hot_end, PAGE_SIZE);
 
+    join_blocks(t);
     if (used - t->settled < SETTLE_STEP)
         return;
     t->settled = used;
@@ -413,7 +447,8 @@ static void free_pages(struct translator *t)
     }
 }
 
-void cache_flush(struct translator *t)
+/* Waits until no hart executes host code; none begins to until flush_wanted is cleared. */
+static void stop_harts(struct translator *t)
 {
     atomic_store(&t->flush_wanted, 1);
     for (struct translated_hart *th = t->harts; th; th = th->next)
@@ -421,11 +456,41 @@ void cache_flush(struct translator *t)
             hart_kick(&th->hart);
             sched_yield();
         }
+}
+
+bool cache_grow(struct translator *t)
+{
+    struct error err = {0};
+    struct entry_slot *old = t->entries;
+    size_t old_bytes = table_bytes(t);
+
+    if (has_entry_room(t) || t->entry_bits == MAX_ENTRY_BITS)
+        return false;
+    struct entry_slot *grown = map_lazy(2 * old_bytes, "code entries", &err);
+    if (!grown)
+        return false;
+    stop_harts(t);
+    t->entries = grown;
+    t->entry_bits++;
+    t->entry_count = 0;
+    for (size_t i = 0; i < old_bytes / sizeof(*old); i++) {
+        uint32_t code = atomic_load_explicit(&old[i].code, memory_order_relaxed);
+        if (code)
+            cache_insert(t, atomic_load_explicit(&old[i].key, memory_order_relaxed), code);
+    }
+    map_free(old, old_bytes);
+    atomic_store(&t->flush_wanted, 0);
+    return cache_has_room(t);
+}
+
+void cache_flush(struct translator *t)
+{
+    stop_harts(t);
     free_pages(t);
     t->suspects = NULL;
     t->stored_count = 0;
     t->stored_overflow = false;
-    map_clear(t->entries, (size_t)ENTRY_SLOTS * sizeof(*t->entries));
+    map_clear(t->entries, table_bytes(t));
     listing_clear(t);
     t->entry_count = 0;
     atomic_store(&t->fault_count, 0);
@@ -433,6 +498,7 @@ void cache_flush(struct translator *t)
     t->hot_at = t->hot_start;
     t->cold_at = t->hot_end;
     t->settled = 0;
+    t->joined = 0;
     t->stats.flushes++;
     atomic_fetch_add(&t->flush_epoch, 1);
     atomic_store(&t->flush_wanted, 0);
@@ -467,13 +533,14 @@ int cache_renew(struct translator *t, struct error *err)
      * children soon execute another program. */
     t->map = map;
     memset(t->pages, 0, sizeof(t->pages));
-    map_clear(t->entries, (size_t)ENTRY_SLOTS * sizeof(*t->entries));
+    map_clear(t->entries, table_bytes(t));
     t->entry_count = 0;
     atomic_store(&t->fault_count, 0);
     t->page_link_count = 1;
     t->hot_at = t->hot_start;
     t->cold_at = t->hot_end;
     t->settled = 0;
+    t->joined = 0;
     atomic_fetch_add(&t->flush_epoch, 1);
     return 0;
 }
@@ -486,6 +553,6 @@ void cache_destroy(struct translator *t)
     if (t->page_links)
         map_free(t->page_links, PAGE_LINKS * sizeof(*t->page_links));
     if (t->entries)
-        map_free(t->entries, (size_t)ENTRY_SLOTS * sizeof(*t->entries));
+        map_free(t->entries, table_bytes(t));
     code_map_free(&t->map);
 }

@@ -49,6 +49,8 @@ static inline uint64_t context_user_tag(unsigned context)
 /* ---- per hart ---- */
 
 #define JUMP_CACHE_SIZE       4096
+/* Of process VMs, which clear it seldom and whose programs jump about a lot. */
+#define USER_JUMP_CACHE_SIZE  16384
 #define PATIENCE_SITES        256
 #define PATIENCE              256
 #define PATIENCE_SITE(offset) ((offset) / 2 % PATIENCE_SITES)
@@ -103,12 +105,13 @@ struct translated_hart {
     uint64_t flush_epoch;     /* of translator, likewise */
     uint64_t code_generation; /* of hart, at its last fence of code */
     uint64_t kill_epoch;      /* of translator, likewise */
+    uint64_t killed_seen;     /* translator.killed_count, likewise */
     uint64_t dropped;         /* time of translator when it last dropped leaves to store */
     bool has_run;             /* may have such leaves */
     uint64_t asid_high;       /* bits of the ASID that jump tags have no room for */
     _Atomic uint32_t in_code; /* may execute host code: flushes wait */
     struct hart_counters counters;
-    struct jump_entry jumps[JUMP_CACHE_SIZE];
+    struct jump_entry jumps[USER_JUMP_CACHE_SIZE]; /* last: machines do not touch all of it */
 };
 
 static inline struct translated_hart *of_hart(struct hart *hart)
@@ -176,8 +179,6 @@ struct entry_slot {
     _Atomic uint32_t code; /* in the cache; 0: none any more */
 };
 
-#define ENTRY_BITS   18
-#define ENTRY_SLOTS  (1u << ENTRY_BITS)
 #define PAGE_BUCKETS 4096
 #define MAX_STORED   512
 
@@ -233,6 +234,8 @@ struct thunks {
 
 struct translation;
 
+#define KILL_LOG 4096
+
 struct translator {
     struct translator_options options;
     struct code_map map;
@@ -242,6 +245,7 @@ struct translator {
     size_t cold_at;
     size_t cold_end;
     size_t settled; /* bytes in use when cache_settle last did something */
+    size_t joined;  /* of the hot part, in blocks of the TLB */
     struct thunks thunks;
 
     pthread_mutex_t mutex;
@@ -252,6 +256,9 @@ struct translator {
     _Atomic uint64_t time;           /* of events of cache.c */
     _Atomic uint64_t newest_suspect; /* stored_at of the newest */
     _Atomic uint64_t kill_epoch;     /* raised when units are killed */
+    /* Process VMs: entries of the units killed last, and how many there ever were. */
+    _Atomic gva_t killed[KILL_LOG];
+    _Atomic uint64_t killed_count;
     struct guest_page *suspects;
     struct space *space;
     /* Pages that became PAGE_STORED and are no suspects yet; guarded by `links`. */
@@ -260,7 +267,10 @@ struct translator {
     bool stored_overflow; /* there were more: all pages are suspects */
     struct translated_hart *harts;
 
+    /* The table of entries: 2^entry_bits slots, at most half of them used. Another one only
+     * while no hart executes host code. */
     struct entry_slot *entries;
+    unsigned entry_bits;
     size_t entry_count;
     /* Process VMs only. */
     const struct user_memory_port *user;
@@ -303,9 +313,14 @@ static inline uint64_t entry_key(gpa_t gpa, unsigned context)
     return gpa | 1 | (uint64_t)context << 56;
 }
 /* Where the search for a key begins: multiplied by 2^64 over the golden ratio. */
-static inline uint32_t entry_hash(uint64_t key)
+static inline uint32_t entry_hash(const struct translator *t, uint64_t key)
 {
-    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - ENTRY_BITS));
+    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - t->entry_bits));
+}
+
+static inline uint32_t entry_next(const struct translator *t, uint32_t at)
+{
+    return (at + 1) & ((1u << t->entry_bits) - 1);
 }
 /* Host code for a key, NULL when there is none. Light, no lock. */
 const uint8_t *cache_find(const struct translator *t, uint64_t key);
@@ -320,6 +335,9 @@ void cache_fence(struct translator *t, struct translated_hart *th);
 void cache_drop_units(struct translator *t, struct guest_page *page, unsigned offset,
                       unsigned context);
 bool cache_has_room(const struct translator *t);
+/* Whether it has none only because the table of entries is full, and has made a larger one.
+ * The caller is not in host code. */
+bool cache_grow(struct translator *t);
 /* After a unit was made: lets go of the writable view of code that is no longer new. */
 void cache_settle(struct translator *t);
 /* Waits for all harts to leave host code and forgets everything. The caller is

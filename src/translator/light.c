@@ -75,7 +75,7 @@ void context_sync(struct translated_hart *th)
 void context_clear_jumps(struct translated_hart *th)
 {
     if (th->translator->options.user) {
-        for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
+        for (unsigned i = 0; i < USER_JUMP_CACHE_SIZE; i++)
             th->jumps[i] = (struct jump_entry){0, 0};
         cache_init_jumps(th);
         return;
@@ -99,9 +99,9 @@ void runtime_page_stored(void *owner, gpa_t page)
 
 const uint8_t *cache_find(const struct translator *t, uint64_t key)
 {
-    uint32_t at = entry_hash(key);
+    uint32_t at = entry_hash(t, key);
 
-    for (;; at = (at + 1) % ENTRY_SLOTS) {
+    for (;; at = entry_next(t, at)) {
         const struct entry_slot *slot = &t->entries[at];
         uint64_t found = atomic_load_explicit(&slot->key, memory_order_acquire);
         if (found == 0)
@@ -177,8 +177,9 @@ const uint8_t *runtime_find(struct translated_hart *th, gva_t pc)
         th->hart.pc = pc;
         return NULL;
     }
+    unsigned size = th->translator->options.user ? USER_JUMP_CACHE_SIZE : JUMP_CACHE_SIZE;
     if (!th->translator->options.no_chaining)
-        th->jumps[(pc >> 1) % JUMP_CACHE_SIZE] =
+        th->jumps[(pc >> 1) % size] =
             (struct jump_entry){pc ^ th->context_tag, (uint64_t)(uintptr_t)code};
     th->hart.page = pc & ~PAGE_MASK;
     return code;

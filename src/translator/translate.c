@@ -295,7 +295,7 @@ static void emit_user_jump_rax(struct translation *tr)
     unsigned wanted = RAX;
 
     emit_rr(e, X86_MOV, 4, RCX, RAX);
-    emit_ri(e, X86_AND_IMM, 4, RCX, (JUMP_CACHE_SIZE - 1) * 2);
+    emit_ri(e, X86_AND_IMM, 4, RCX, (USER_JUMP_CACHE_SIZE - 1) * 2);
     if (tag) {
         emit_constant(e, RDX, tag);
         emit_rr(e, X86_XOR, 8, RDX, RAX);

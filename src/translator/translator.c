@@ -74,7 +74,8 @@ void translator_attach(struct translator *t, struct hart *hart)
 
     /* A process VM's is zeroed, and starts without touching all of it. */
     if (!t->options.user)
-        memset((char *)th + sizeof(th->hart), 0, sizeof(*th) - sizeof(th->hart));
+        memset((char *)th + sizeof(th->hart), 0,
+               offsetof(struct translated_hart, jumps) - sizeof(th->hart));
     th->translator = t;
     th->host_mxcsr = 0x1f80;
     th->flush_epoch = UINT64_MAX; /* fills the jump cache with invalid tags */
@@ -95,6 +96,7 @@ void translator_attach(struct translator *t, struct hart *hart)
         t->user = hart->config.user;
         th->flush_epoch = atomic_load(&t->flush_epoch);
         th->kill_epoch = t->kill_epoch;
+        th->killed_seen = t->killed_count;
         th->fetch_epoch = hart->fetch_epoch;
         th->code_generation = hart->code_generation;
     }
@@ -145,7 +147,7 @@ static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned 
     if (page)
         code = cache_find(t, entry_key(gpa, context));
     if (!code) {
-        if (!page || !cache_has_room(t)) {
+        if (!page || (!cache_has_room(t) && !cache_grow(t))) {
             cache_flush(t);
             page = cache_page(t, page_gpa, ram);
         }
@@ -159,6 +161,24 @@ static const uint8_t *make_code(struct translated_hart *th, gpa_t gpa, unsigned 
     return code;
 }
 
+/* Forgets the jumps to units that are gone, one by one; false: there were too many. */
+static bool forget_killed(struct translated_hart *th)
+{
+    struct translator *t = th->translator;
+    uint64_t count = atomic_load_explicit(&t->killed_count, memory_order_acquire);
+    uint64_t seen = th->killed_seen;
+
+    th->killed_seen = count;
+    for (uint64_t i = seen; i < count && count - seen <= KILL_LOG / 2; i++) {
+        gva_t pc = atomic_load_explicit(&t->killed[i % KILL_LOG], memory_order_relaxed);
+        struct jump_entry *entry = &th->jumps[(pc >> 1) % USER_JUMP_CACHE_SIZE];
+        *entry = (struct jump_entry){0, 0};
+    }
+    cache_init_jumps(th);
+    /* Where it was overwritten meanwhile, we have read the wrong ones. */
+    return atomic_load_explicit(&t->killed_count, memory_order_acquire) - seen <= KILL_LOG / 2;
+}
+
 /* Units are gone: no jump may be remembered to lead to them. */
 static void see_kills(struct translated_hart *th)
 {
@@ -166,7 +186,8 @@ static void see_kills(struct translated_hart *th)
 
     if (LIKELY(th->kill_epoch == epoch))
         return;
-    context_clear_jumps(th);
+    if (!th->translator->options.user || !forget_killed(th))
+        context_clear_jumps(th);
     th->kill_epoch = epoch;
 }
 
