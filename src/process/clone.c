@@ -183,7 +183,7 @@ static void copy_registers(struct hart *to, const struct hart *from)
     to->frm = from->frm;
 }
 
-static int start_thread(struct new_thread *new_thread)
+static int start_thread(void *(*run)(void *), void *argument)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -192,7 +192,7 @@ static int start_thread(struct new_thread *new_thread)
         return -EAGAIN;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
-    int result = pthread_create(&thread, &attributes, thread_main, new_thread);
+    int result = pthread_create(&thread, &attributes, run, argument);
     pthread_attr_destroy(&attributes);
     return result ? -EAGAIN : 0;
 }
@@ -209,8 +209,9 @@ static int64_t clone_thread(struct task *task, const struct clone_request *reque
     sem_init(&new_thread.started, 0, 0);
     /* The thread begins with all signals blocked, and so is this one. */
     pthread_mutex_lock(&process->fork_lock);
-    int result = start_thread(&new_thread);
+    int result = start_thread(thread_main, &new_thread);
     pthread_mutex_unlock(&process->fork_lock);
+    signals_after_thread(process);
     if (result < 0) {
         task_destroy(new_thread.task);
     } else {
@@ -410,6 +411,93 @@ static int64_t clone_vfork(struct task *task, const struct clone_request *reques
     return result;
 }
 
+/* ---- processes that share memory, and run beside their parent ---- */
+
+/* The child executes our code, too, and needs what the C library keeps for a thread: that
+ * of a thread of the parent which sleeps, as the parent of a vfork does, until the child
+ * has ended or executed another program. */
+struct sharing_child {
+    struct task *task;
+    const struct clone_request *request;
+    uint64_t mask;
+    sem_t started;
+    int64_t result;
+    int32_t pidfd;
+};
+
+static int sharing_main(void *argument)
+{
+    struct sharing_child *child = argument;
+    struct task *task = child->task;
+    uint64_t mask = child->mask;
+
+    signals_adopt(task);
+    task->tid = gettid();
+    task->is_vfork_child = true;
+    announce_child(task, child->request);
+    enter_child(task, child->request);
+    child->result = task->tid;
+    sem_post(&child->started); /* child is gone from here on */
+    signals_set_mask(task, mask);
+    task_run(task);
+    _exit(0); /* not reached */
+}
+
+static void *sharing_thread(void *argument)
+{
+    struct sharing_child *child = argument;
+    struct task *task = child->task;
+    struct error err = {0};
+    uint64_t flags = (child->request->flags & ~OWN_FLAGS) | child->request->exit_signal |
+                     (uint64_t)CLONE_VFORK;
+    uint8_t *stack = map_lazy(VFORK_STACK_BYTES, "a stack for a child", &err);
+    int pid = -1;
+
+    if (stack)
+        pid = clone(sharing_main, stack + VFORK_STACK_BYTES, (int)(uint32_t)flags, child,
+                    &child->pidfd);
+    if (pid < 0) {
+        child->result = stack ? -errno : -ENOMEM;
+        sem_post(&child->started);
+    }
+    map_free(stack, VFORK_STACK_BYTES);
+    task_destroy(task);
+    return NULL;
+}
+
+static int64_t clone_sharing(struct task *task, const struct clone_request *request)
+{
+    struct process *process = task->process;
+    struct sharing_child child = {.request = request, .mask = task->signal_mask};
+
+    child.task = task_create(process);
+    if (!child.task)
+        return -ENOMEM;
+    copy_registers(child.task->hart, task->hart);
+    child.task->altstack = task->altstack;
+    sem_init(&child.started, 1, 0);
+    pthread_mutex_lock(&process->fork_lock);
+    int result = start_thread(sharing_thread, &child);
+    pthread_mutex_unlock(&process->fork_lock);
+    signals_after_thread(process);
+    if (result < 0) {
+        task_destroy(child.task);
+    } else {
+        while (sem_wait(&child.started) < 0)
+            ;
+        result = 0;
+    }
+    sem_destroy(&child.started);
+    if (result < 0 || child.result < 0)
+        return result < 0 ? result : child.result;
+    announce_to_parent(request, child.result);
+    /* As for the pid: a fault does not undo the child. */
+    if ((request->flags & CLONE_PIDFD) &&
+        guest_write(request->pidfd, &child.pidfd, sizeof(child.pidfd)) < 0)
+        return child.result;
+    return child.result;
+}
+
 /* ---- the calls ---- */
 
 static int64_t check(const struct clone_request *request)
@@ -422,14 +510,8 @@ static int64_t check(const struct clone_request *request)
         return -EINVAL;
     if ((flags & CLONE_THREAD) && (flags & (NEW_SPACES | (uint64_t)CLONE_PIDFD)))
         return -EINVAL;
-    /* Memory can be shared by threads, and with a parent that waits. */
-    if (shared && shared != THREAD_FLAGS &&
-        !(shared == (uint64_t)CLONE_VM && (flags & CLONE_VFORK)))
-        return -EINVAL;
-    if (!guest_pointer(request->parent_tid) || !guest_pointer(request->child_tid) ||
-        !guest_pointer(request->pidfd))
-        return -EFAULT;
-    return 0;
+    /* Processes that share handlers, too, are no use to anyone. */
+    return shared && shared != THREAD_FLAGS && shared != (uint64_t)CLONE_VM ? -EINVAL : 0;
 }
 
 static int64_t clone_task(struct task *task, const struct clone_request *request)
@@ -442,8 +524,10 @@ static int64_t clone_task(struct task *task, const struct clone_request *request
         return SYSCALL_AGAIN;
     if (request->flags & CLONE_THREAD)
         result = clone_thread(task, request);
-    else if (request->flags & CLONE_VM)
+    else if ((request->flags & CLONE_VM) && (request->flags & CLONE_VFORK))
         result = clone_vfork(task, request);
+    else if (request->flags & CLONE_VM)
+        result = clone_sharing(task, request);
     else
         result = clone_process(task, request);
     if (result != SYSCALL_NO_RESULT)

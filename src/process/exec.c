@@ -27,7 +27,8 @@ struct vector {
 struct execution {
     struct task *task;
     char path[PATH_MAX];                       /* of the file that will be executed */
-    char named[PATH_MAX];                      /* as the program named it, for scripts */
+    char named[PATH_MAX];                      /* as the program named it */
+    const char *program;                       /* one of these: what we load in its place */
     char line[MAX_SCRIPTS][PROGRAM_SCRIPT_LINE];
     uint64_t scripts[MAX_SCRIPTS * 3];         /* words that go before the arguments */
     size_t script_count;
@@ -150,7 +151,7 @@ static int64_t exec_guest(struct execution *execution)
     const struct vector *arguments = &execution->arguments;
     char self_fd[16];
     size_t at = 0;
-    uint64_t *words = calloc(OWN_WORDS + 3 * MAX_SCRIPTS + arguments->count + 8, sizeof(*words));
+    uint64_t *words = calloc(OWN_WORDS + arguments->count + 8, sizeof(*words));
 
     if (!words)
         return -ENOMEM;
@@ -167,14 +168,9 @@ static int64_t exec_guest(struct execution *execution)
         fcntl(process->self_fd, F_SETFD, 0);
     }
     words[at++] = word_of("-0");
-    if (execution->is_script)
-        words[at++] = execution->scripts[0];
-    else
-        words[at++] = arguments->count ? arguments->words[0] : word_of("");
+    words[at++] = arguments->count ? arguments->words[0] : word_of("");
     words[at++] = word_of("--");
-    words[at++] = word_of(execution->path);
-    for (size_t i = 1; i < execution->script_count; i++)
-        words[at++] = execution->scripts[i];
+    words[at++] = word_of(execution->program); /* a script leads to its interpreter again */
     for (size_t i = 1; i < arguments->count; i++)
         words[at++] = arguments->words[i];
     int64_t result = exec_host(execution, SELF, words);
@@ -195,11 +191,11 @@ static int64_t execute(struct execution *execution, uint64_t argv, uint64_t envp
         result = read_vector(envp, &execution->environment);
     if (result == 0)
         result = follow_scripts(execution);
+    if (result == PROGRAM_OTHER)
+        return exec_other(execution);
     if (result == PROGRAM_GUEST)
-        result = exec_guest(execution);
-    else if (result == PROGRAM_OTHER)
-        result = exec_other(execution);
-    return result;
+        result = program_check(execution->task->process, execution->path);
+    return result < 0 ? result : exec_guest(execution);
 }
 
 /* `named` and `path` are set. */
@@ -223,9 +219,12 @@ int64_t sys_execve(struct task *task, const uint64_t args[6])
         result = -ENOENT;
     if (result > 0) {
         path_resolve(task->process, execution->named, execution->path);
+        execution->program = execution->named;
         /* That is us; the program means itself. */
-        if (strcmp(execution->path, SELF) == 0)
+        if (strcmp(execution->path, SELF) == 0) {
             memcpy(execution->path, task->process->executable, sizeof(execution->path));
+            execution->program = execution->path;
+        }
         result = run(execution, args[1], args[2]);
     }
     free(execution);
@@ -277,6 +276,10 @@ int64_t sys_execveat(struct task *task, const uint64_t args[6])
         result = -ENAMETOOLONG;
     if (kept < 0)
         result = kept;
+    bool is_named = execution->named[0] == '/' || (fd == AT_FDCWD && execution->named[0]);
+    execution->program = is_named && strncmp(execution->named, "/proc/self/fd/", 14) != 0
+                             ? execution->named
+                             : execution->path;
     if (result >= 0)
         result = run(execution, args[2], args[3]);
     if (kept > 0)

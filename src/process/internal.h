@@ -64,6 +64,7 @@ struct task {
     _Atomic uint32_t signal_pending;
     siginfo_t pending_info;
     uint64_t pending_blocked; /* SIGSEGV, SIGBUS that someone sent while blocked */
+    siginfo_t blocked_info[2]; /* of these two */
     siginfo_t fault;          /* of the host, in guest memory; si_signo 0: none */
 
     bool must_exit;      /* the thread has ended */
@@ -193,6 +194,9 @@ int signals_start(struct process *process, struct error *err);
 void signals_debug(struct process *process, bool is_debugged);
 /* Takes the mask of this thread over as the program's. */
 void signals_adopt_mask(struct task *task);
+/* After the host's C library has started a thread, and with its first one taken two signals
+ * for itself: they are the program's. */
+void signals_after_thread(struct process *process);
 /* After signals_block: the program's mask, and with it the host's. */
 void signals_set_mask(struct task *task, uint64_t mask);
 /* The host's mask for a mask of the program. */
@@ -250,6 +254,8 @@ enum program_kind {
 };
 /* Reads the beginning of the file: a kind, or -errno. */
 int program_kind(const char *path);
+/* Whether a riscv64 program can be loaded, before it is too late to say no: 0 or -errno. */
+MUST_CHECK int program_check(struct process *process, const char *path);
 /* The first line of a script, cut into `line`: its interpreter, and the argument for it or
  * NULL. 0 or -errno. */
 #define PROGRAM_SCRIPT_LINE 256

@@ -46,7 +46,8 @@ struct image {
 struct loading {
     struct process *process;
     char path[PATH_MAX];
-    char script[PATH_MAX]; /* the script that the interpreter `path` runs */
+    const char *first_name; /* of the program, or of the script that stands for it */
+    const char *named; /* `path` as the program or the script before it calls it */
     const char **argv;     /* NULL at the end; owned */
     size_t argc;
     struct image program;
@@ -162,22 +163,18 @@ static int push_argument(struct loading *loading, size_t at, const char *word)
 static int follow_script(struct loading *loading, struct error *err)
 {
     char *line = malloc(PROGRAM_SCRIPT_LINE); /* lives as long as the arguments */
-    char *script = strdup(loading->path);
+    const char *script = loading->named;
     char *interpreter = NULL;
     char *argument = NULL;
 
-    if (!line || !script) {
-        free(line);
-        free(script);
+    if (!line)
         return error_set(err, -ENOMEM, "out of memory");
-    }
     int result = program_script(loading->path, line, &interpreter, &argument);
     if (result < 0) {
-        error_set(err, result, "'%s': cannot read its first line", script);
         free(line);
-        free(script);
-        return result;
+        return error_set(err, result, "'%s': cannot read its first line", script);
     }
+    loading->named = interpreter;
     if (loading->argc)
         loading->argv[0] = script;
     else
@@ -266,8 +263,7 @@ static uint32_t protection_of(const struct elf_segment *segment)
 static int map_pages(struct process *process, uint64_t at, uint64_t size, uint32_t protection,
                      const struct image *file, uint64_t offset)
 {
-    uint32_t host = protection & PROT_EXEC ? (protection & ~(uint32_t)PROT_EXEC) | PROT_READ
-                                           : protection;
+    uint32_t host = protection & ~(uint32_t)PROT_EXEC;
     int flags = MAP_PRIVATE | MAP_FIXED | (file ? 0 : MAP_ANONYMOUS);
 
     if (mmap(guest_host(at), size, (int)host, flags, file ? file->fd : -1, (off_t)offset) ==
@@ -417,6 +413,24 @@ static int open_interpreter(struct loading *loading, char path[PATH_MAX], struct
                          "riscv64 system with -L",
                          loading->path, path);
     return open_image(&loading->interpreter, path, -1, err);
+}
+
+int program_check(struct process *process, const char *path)
+{
+    char interpreter[PATH_MAX];
+    struct image image = {.fd = -1};
+    uint64_t low;
+    uint64_t high;
+    int result = open_image(&image, path, -1, NULL);
+
+    if (result == 0)
+        result = find_interpreter(process, &image, interpreter);
+    if (result > 0)
+        result = access(interpreter, R_OK) < 0 ? -errno : 0;
+    if (result == 0 && !span_of(&image.elf, &low, &high))
+        result = -ENOEXEC;
+    close_image(&image);
+    return result == -EINVAL ? -ENOEXEC : result;
 }
 
 /* ---- the stack ---- */
@@ -581,7 +595,7 @@ static int fill_stack(struct loading *loading)
         return -ENOMEM;
     fill_auxiliary(loading, &auxiliary);
     bool fits = push(loading, &null, sizeof(null)) &&
-                push(loading, loading->path, strlen(loading->path) + 1);
+                push(loading, loading->first_name, strlen(loading->first_name) + 1);
     add(&auxiliary, AT_EXECFN, loading->sp);
     process->environment_end = loading->sp;
     fits = fits &&
@@ -684,12 +698,25 @@ static int take_arguments(struct loading *loading, struct error *err)
     return result < 0 ? error_set(err, result, "out of memory") : 0;
 }
 
+/* What the program, and for scripts their interpreter, is told as its file. */
+static int name_program(struct loading *loading, struct error *err)
+{
+    const char *name = loading->process->config.program;
+    bool is_path = strchr(name, '/') || access(name, F_OK) == 0;
+
+    loading->named = is_path ? name : strdup(loading->path);
+    loading->first_name = loading->named;
+    return loading->named ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
 int process_load(struct process *process, struct task *task, struct error *err)
 {
     struct loading loading = {
         .process = process, .program = {.fd = -1}, .interpreter = {.fd = -1}};
     int result = program_find(process, process->config.program, loading.path, err);
 
+    if (result == 0)
+        result = name_program(&loading, err);
     if (result == 0)
         result = take_arguments(&loading, err);
     /* What is open already the kernel has chosen for us: a name may mean another by now. */

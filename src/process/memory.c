@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#include "process/guest_memory.h"
 
 #define FIRST_ROOM 256
 #define LOWEST     UINT64_C(0x10000) /* as vm.mmap_min_addr most often is */
@@ -172,12 +175,55 @@ uint64_t memory_find(const struct memory *memory, uint64_t hint, uint64_t size, 
     return start >= LOWEST ? start : 0;
 }
 
+uint64_t memory_size(const struct memory *memory)
+{
+    uint64_t size = 0;
+
+    for (size_t i = 0; i < memory->count; i++)
+        size += memory->mappings[i].end - memory->mappings[i].start;
+    return size;
+}
+
+static const struct mapping *code_at(const struct memory *memory, uint64_t at)
+{
+    const struct mapping *mapping = memory_at(memory, at);
+
+    return mapping && mapping->start <= at && (mapping->protection & PROT_EXEC) ? mapping : NULL;
+}
+
+/* Code that the program may not read: for a moment it can. */
+static bool fetch_hidden(struct memory *memory, uint64_t at, void *to, size_t size)
+{
+    void *page = guest_host(at & ~PAGE_MASK);
+
+    pthread_rwlock_wrlock(&memory->lock);
+    bool is_read = code_at(memory, at) && mprotect(page, PAGE_SIZE, PROT_READ) == 0;
+    if (is_read) {
+        is_read = guest_read(to, at, size) == 0;
+        is_read = mprotect(page, PAGE_SIZE, PROT_NONE) == 0 && is_read;
+    }
+    pthread_rwlock_unlock(&memory->lock);
+    return is_read;
+}
+
+bool memory_fetch(struct memory *memory, uint64_t at, void *to, size_t size)
+{
+    pthread_rwlock_rdlock(&memory->lock);
+    const struct mapping *mapping = code_at(memory, at);
+    bool is_code = mapping;
+    bool is_hidden = is_code && !(mapping->protection & (PROT_READ | PROT_WRITE));
+    pthread_rwlock_unlock(&memory->lock);
+    if (!is_code)
+        return false;
+    return is_hidden ? fetch_hidden(memory, at, to, size) : guest_read(to, at, size) == 0;
+}
+
 bool memory_has_code(const struct memory *memory, uint64_t start, uint64_t end)
 {
     for (size_t i = find(memory, start); i < memory->count; i++) {
         if (memory->mappings[i].start >= end)
             return false;
-        if (memory->mappings[i].protection & MEMORY_EXECUTE)
+        if (memory->mappings[i].protection & PROT_EXEC)
             return true;
     }
     return false;

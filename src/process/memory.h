@@ -10,8 +10,6 @@
 
 #include <pthread.h>
 
-#define MEMORY_EXECUTE 4u /* PROT_EXEC */
-
 struct mapping {
     uint64_t start;
     uint64_t end;
@@ -41,6 +39,10 @@ MUST_CHECK int memory_note_protect(struct memory *memory, uint64_t start, uint64
 /* A free range of `size` bytes, at `hint` if possible, else as high as possible; 0: none. */
 uint64_t memory_find(const struct memory *memory, uint64_t hint, uint64_t size, uint64_t align);
 
+/* Bytes that are mapped. Lock held for reading at least. */
+uint64_t memory_size(const struct memory *memory);
+/* Copies code: what the program may execute, also where it may not read. Takes the lock. */
+MUST_CHECK bool memory_fetch(struct memory *memory, uint64_t at, void *to, size_t size);
 /* Whether something in the range may be executed. Lock held for reading at least, as for
  * the next. */
 bool memory_has_code(const struct memory *memory, uint64_t start, uint64_t end);

@@ -18,14 +18,7 @@ static bool fetch(void *owner, gva_t at, void *to, size_t size)
 {
     struct process *process = owner;
 
-    if (at >= USER_MEMORY_END)
-        return false;
-    pthread_rwlock_rdlock(&process->memory.lock);
-    const struct mapping *mapping = memory_at(&process->memory, at);
-    bool is_code =
-        mapping && mapping->start <= at && (mapping->protection & MEMORY_EXECUTE);
-    pthread_rwlock_unlock(&process->memory.lock);
-    return is_code && guest_read(to, at, size) == 0;
+    return at < USER_MEMORY_END && memory_fetch(&process->memory, at, to, size);
 }
 
 static void take_limit(int resource, uint64_t to[2])

@@ -128,6 +128,8 @@ static void note_pending(struct task *task, const siginfo_t *info, ucontext_t *u
     greg_t *gregs = uc->uc_mcontext.gregs;
 
     if ((BIT_OF(signal) & OURS) && ((task->signal_mask & BIT_OF(signal)) || task->signal_pending)) {
+        if (!(task->pending_blocked & BIT_OF(signal)))
+            task->blocked_info[signal == SIGBUS] = *info;
         task->pending_blocked |= BIT_OF(signal);
         return;
     }
@@ -196,6 +198,18 @@ static void pass_on(int signal, const struct guest_sigaction *action, bool is_de
         install(signal, action->flags);
 }
 
+/* Signals that the C library uses for its threads. */
+#define FIRST_OF_THREADS 32
+#define LAST_OF_THREADS  33
+
+void signals_after_thread(struct process *process)
+{
+    pthread_mutex_lock(&process->actions_lock);
+    for (int signal = FIRST_OF_THREADS; signal <= LAST_OF_THREADS; signal++)
+        pass_on(signal, &process->actions[signal], process->debugger);
+    pthread_mutex_unlock(&process->actions_lock);
+}
+
 int signals_start(struct process *process, struct error *err)
 {
     (void)err;
@@ -249,7 +263,7 @@ static void take_blocked(struct task *task)
         return;
     int signal = ready & BIT_OF(SIGSEGV) ? SIGSEGV : SIGBUS;
     task->pending_blocked &= ~BIT_OF(signal);
-    task->pending_info = (siginfo_t){.si_signo = signal, .si_code = SI_KERNEL};
+    task->pending_info = task->blocked_info[signal == SIGBUS];
     host_set_mask(signals_host_mask(ALL_SIGNALS));
     atomic_store(&task->signal_pending, 1);
 }

@@ -36,6 +36,13 @@ static const char *futex_signature(uint32_t operation)
     }
 }
 
+static bool is_pi_lock(uint32_t op)
+{
+    const uint32_t command = op & FUTEX_CMD_MASK;
+
+    return command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2;
+}
+
 int64_t sys_futex(struct task *task, const uint64_t args[6])
 {
     const char *signature = futex_signature((uint32_t)args[1]);
@@ -44,7 +51,11 @@ int64_t sys_futex(struct task *task, const uint64_t args[6])
     if (signature == NULL)
         return -ENOSYS;
     const int err = signature_apply(task->process, signature, checked);
-    return err != 0 ? err : host_syscall(task, __NR_futex, checked);
+    if (err != 0)
+        return err;
+    const int64_t result = host_syscall(task, __NR_futex, checked);
+    /* Taking such a lock goes on after any handler. */
+    return result == SYSCALL_RESTART && is_pi_lock((uint32_t)args[1]) ? SYSCALL_AGAIN : result;
 }
 
 /* Copies an array of struct futex_waitv. */

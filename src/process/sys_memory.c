@@ -8,6 +8,7 @@
 #include <linux/mman.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 
@@ -19,12 +20,20 @@ static uint64_t page_up(uint64_t size)
     return (size + PAGE_MASK) & ~PAGE_MASK;
 }
 
-/* No guest page is executable for the host; code must be readable for us. */
+/* No guest page is executable for the host. What the program may only execute it may not
+ * read, and we do so in passing (memory_fetch). Whatever can be written can be read, on
+ * RISC-V as on the host. */
 static uint32_t host_protection(uint32_t protection)
 {
-    if (protection & PROT_EXEC)
-        return (protection & ~(uint32_t)PROT_EXEC) | PROT_READ;
-    return protection;
+    return protection & ~(uint32_t)PROT_EXEC;
+}
+
+/* Whether `size` more bytes would be too many for RLIMIT_AS. memory.lock held. */
+static bool exceeds_space(const struct process *process, uint64_t size)
+{
+    uint64_t limit = process->limits.address_space[0];
+
+    return limit != RLIM_INFINITY && memory_size(&process->memory) + size > limit;
 }
 
 static int64_t host_mmap(uint64_t at, uint64_t size, uint32_t protection, uint32_t flags,
@@ -87,7 +96,9 @@ int64_t sys_mmap(struct task *task, const uint64_t args[6])
         at = choose(memory, at, size, flags);
         flags |= MAP_FIXED_NOREPLACE;
     }
-    int64_t result = at || (args[3] & MAP_FIXED) ? map(process, at, args, flags) : -ENOMEM;
+    int64_t result = -ENOMEM;
+    if ((at || (args[3] & MAP_FIXED)) && !exceeds_space(process, size))
+        result = map(process, at, args, flags);
     pthread_rwlock_unlock(&memory->lock);
     if (had_code)
         process_code_changed(process, at, at + size, true);
@@ -200,8 +211,10 @@ int64_t sys_mremap(struct task *task, const uint64_t args[6])
     struct memory *memory = &process->memory;
     struct move move = {args[0], page_up(args[1]), page_up(args[2]), (uint32_t)args[3], args[4]};
 
-    if ((move.from & PAGE_MASK) || move.new_size == 0 || move.new_size > USER_MEMORY_END)
+    if ((move.from & PAGE_MASK) || move.new_size == 0)
         return -EINVAL;
+    if (move.new_size > USER_MEMORY_END)
+        return -ENOMEM;
     if (!guest_range(move.from, move.old_size))
         return -EFAULT;
     if ((move.flags & MREMAP_FIXED) && !guest_range(move.to, move.new_size))
@@ -216,7 +229,9 @@ int64_t sys_mremap(struct task *task, const uint64_t args[6])
     bool had_code = (old.protection & PROT_EXEC) ||
                     ((move.flags & MREMAP_FIXED) &&
                      memory_has_code(memory, move.to, move.to + move.new_size));
-    int64_t result = remap(memory, &move);
+    bool is_too_much = move.new_size > move.old_size &&
+                       exceeds_space(process, move.new_size - move.old_size);
+    int64_t result = is_too_much ? -ENOMEM : remap(memory, &move);
     if (result >= 0) {
         int noted = note_move(memory, &move, (uint64_t)result, &old);
         result = noted < 0 ? noted : result;
@@ -256,15 +271,27 @@ int64_t sys_madvise(struct task *task, const uint64_t args[6])
     return result;
 }
 
-/* memory.lock held for writing; the break as it is afterwards. */
-static uint64_t move_break(struct memory *memory, uint64_t wanted)
+/* RLIMIT_DATA is for the program's data and what brk adds. */
+static bool exceeds_data(const struct process *process, uint64_t wanted)
 {
+    uint64_t data = process->data_end - process->data_start;
+    uint64_t limit = process->limits.data[0];
+
+    return limit != RLIM_INFINITY && wanted - process->memory.brk_start + data > limit;
+}
+
+/* memory.lock held for writing; the break as it is afterwards. */
+static uint64_t move_break(struct process *process, uint64_t wanted)
+{
+    struct memory *memory = &process->memory;
     uint64_t old_end = page_up(memory->brk);
     uint64_t new_end = page_up(wanted);
 
-    if (wanted < memory->brk_start || wanted > USER_MEMORY_END)
+    if (wanted < memory->brk_start || wanted > USER_MEMORY_END || exceeds_data(process, wanted))
         return memory->brk;
     if (new_end > old_end) {
+        if (exceeds_space(process, new_end - old_end))
+            return memory->brk;
         const uint64_t values[6] = {old_end,
                                     new_end - old_end,
                                     PROT_READ | PROT_WRITE,
@@ -292,7 +319,7 @@ int64_t sys_brk(struct task *task, const uint64_t args[6])
     struct memory *memory = &task->process->memory;
 
     pthread_rwlock_wrlock(&memory->lock);
-    uint64_t end = move_break(memory, args[0]);
+    uint64_t end = move_break(task->process, args[0]);
     pthread_rwlock_unlock(&memory->lock);
     return (int64_t)end;
 }
@@ -322,8 +349,10 @@ int64_t sys_shmat(struct task *task, const uint64_t args[6])
         return result;
     if (at && (flags & SHM_RND))
         at &= ~PAGE_MASK;
-    if (at & PAGE_MASK || (at && !guest_range(at, size)) || (!at && (flags & SHM_REMAP)))
+    if (at & PAGE_MASK || at + size < at || (!at && (flags & SHM_REMAP)))
         return -EINVAL;
+    if (at && !guest_range(at, size))
+        return -ENOMEM;
     pthread_rwlock_wrlock(&memory->lock);
     bool had_code = at && memory_has_code(memory, at, at + size);
     if (!at)
