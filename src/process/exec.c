@@ -239,6 +239,8 @@ static int64_t name_descriptor(struct execution *execution, int fd)
     struct stat by_fd;
     struct stat by_path;
 
+    if (fcntl(fd, F_GETFD) < 0)
+        return -EBADF;
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, execution->path, sizeof(execution->path) - 1);
     if (length < 0)
@@ -255,12 +257,23 @@ static int64_t name_descriptor(struct execution *execution, int fd)
     return kept;
 }
 
+static bool is_link(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 int64_t sys_execveat(struct task *task, const uint64_t args[6])
 {
     struct execution *execution = calloc(1, sizeof(*execution));
     int fd = (int)args[0];
     int64_t kept = 0;
 
+    if (args[4] & ~(uint64_t)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) {
+        free(execution);
+        return -EINVAL;
+    }
     if (!execution)
         return -ENOMEM;
     execution->task = task;
@@ -276,6 +289,8 @@ int64_t sys_execveat(struct task *task, const uint64_t args[6])
         result = -ENAMETOOLONG;
     if (kept < 0)
         result = kept;
+    if (result > 0 && (args[4] & AT_SYMLINK_NOFOLLOW) && is_link(execution->path))
+        result = -ELOOP;
     bool is_named = execution->named[0] == '/' || (fd == AT_FDCWD && execution->named[0]);
     execution->program = is_named && strncmp(execution->named, "/proc/self/fd/", 14) != 0
                              ? execution->named

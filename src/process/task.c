@@ -169,10 +169,12 @@ static bool is_mapped(struct process *process, uint64_t at)
 static void raise_page_fault(struct task *task, uint64_t address)
 {
     siginfo_t fault = task->fault;
+    uint64_t at = (uint64_t)(uintptr_t)fault.si_addr;
 
     task->fault.si_signo = 0;
-    if (fault.si_signo == SIGBUS)
-        signals_raise_fault(task, SIGBUS, fault.si_code, address);
+    /* What the host says, if it was asked: about the part that crosses into a page, too. */
+    if (fault.si_signo && fault.si_code != SI_KERNEL && at - address < CBO_BLOCK_SIZE)
+        signals_raise_fault(task, fault.si_signo, fault.si_code, at);
     else
         signals_raise_fault(task, SIGSEGV,
                             is_mapped(task->process, address) ? SEGV_ACCERR : SEGV_MAPERR,
