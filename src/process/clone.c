@@ -34,15 +34,15 @@ struct clone_request {
 };
 
 #define THREAD_FLAGS ((uint64_t)(CLONE_VM | CLONE_SIGHAND | CLONE_THREAD))
-#define NEW_SPACES                                                                                \
-    ((uint64_t)(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |     \
+#define NEW_SPACES                                                                            \
+    ((uint64_t)(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
                 CLONE_NEWPID | CLONE_NEWNET))
 /* What the C library's fork does not offer. */
-#define SPECIAL_FLAGS                                                                             \
+#define SPECIAL_FLAGS \
     (NEW_SPACES | (uint64_t)(CLONE_FS | CLONE_FILES | CLONE_PARENT | CLONE_IO | CLONE_PIDFD))
 /* What is done here, not by the host. */
-#define OWN_FLAGS                                                                                 \
-    ((uint64_t)(CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID |  \
+#define OWN_FLAGS                                                                                \
+    ((uint64_t)(CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | \
                 CLONE_DETACHED | CLONE_UNTRACED | CLONE_SYSVSEM | CLONE_PTRACE))
 
 /* ---- the child's registers ---- */
@@ -69,6 +69,16 @@ static void announce_child(struct task *task, const struct clone_request *reques
         return;
     if (request->flags & CLONE_CHILD_CLEARTID)
         task->clear_child_tid = request->child_tid;
+}
+
+static void announce_to_parent(const struct clone_request *request, int64_t pid)
+{
+    int32_t tid = (int32_t)pid;
+
+    /* As in the kernel, a fault does not undo the child. */
+    if ((request->flags & CLONE_PARENT_SETTID) &&
+        guest_write(request->parent_tid, &tid, sizeof(tid)) < 0)
+        return;
 }
 
 /* ---- threads ---- */
@@ -110,9 +120,9 @@ static void release_robust_futexes(const struct task *task)
     size_t size = 0;
     uint64_t fields[3]; /* first entry, offset of the futex, the one under way */
 
-    if (host_syscall_quick(SYS_get_robust_list,
-                           (const uint64_t[6]){0, (uint64_t)(uintptr_t)&head,
-                                               (uint64_t)(uintptr_t)&size}) < 0 ||
+    if (host_syscall_quick(SYS_get_robust_list, (const uint64_t[6]){0, (uint64_t)(uintptr_t)&head,
+                                                                    (uint64_t)(uintptr_t)&size}) <
+            0 ||
         !guest_pointer(head) || guest_read(fields, head, sizeof(fields)) < 0)
         return;
     uint64_t entry = fields[0];
@@ -157,10 +167,9 @@ static void *thread_main(void *argument)
     enter_child(task, new_thread->request);
     uint64_t mask = new_thread->mask;
     new_thread->result = result < 0 ? result : task->tid;
-    int32_t tid = task->tid;
-    if (result == 0 && (new_thread->request->flags & CLONE_PARENT_SETTID))
-        result = guest_write(new_thread->request->parent_tid, &tid, sizeof(tid));
     bool runs = new_thread->result > 0;
+    if (runs)
+        announce_to_parent(new_thread->request, task->tid);
     sem_post(&new_thread->started); /* new_thread is gone from here on */
     if (runs) {
         signals_set_mask(task, mask);
@@ -290,19 +299,9 @@ static int64_t fork_host(const struct clone_request *request)
         pid_t pid = fork();
         return pid < 0 ? -errno : pid;
     }
-    uint64_t flags = (request->flags & ~(OWN_FLAGS | (uint64_t)(CLONE_VM | CLONE_VFORK))) |
-                     request->exit_signal;
+    uint64_t flags =
+        (request->flags & ~(OWN_FLAGS | (uint64_t)(CLONE_VM | CLONE_VFORK))) | request->exit_signal;
     return host_syscall_quick(SYS_clone, (const uint64_t[6]){flags, 0, request->pidfd, 0, 0});
-}
-
-static void announce_to_parent(const struct clone_request *request, int64_t pid)
-{
-    int32_t tid = (int32_t)pid;
-
-    /* As in the kernel, a fault does not undo the child. */
-    if ((request->flags & CLONE_PARENT_SETTID) &&
-        guest_write(request->parent_tid, &tid, sizeof(tid)) < 0)
-        return;
 }
 
 static int64_t clone_process(struct task *task, const struct clone_request *request)
@@ -448,8 +447,8 @@ static void *sharing_thread(void *argument)
     struct sharing_child *child = argument;
     struct task *task = child->task;
     struct error err = {0};
-    uint64_t flags = (child->request->flags & ~OWN_FLAGS) | child->request->exit_signal |
-                     (uint64_t)CLONE_VFORK;
+    uint64_t flags =
+        (child->request->flags & ~OWN_FLAGS) | child->request->exit_signal | (uint64_t)CLONE_VFORK;
     uint8_t *stack = map_lazy(VFORK_STACK_BYTES, "a stack for a child", &err);
     int pid = -1;
 

@@ -26,11 +26,11 @@ struct vector {
 
 struct execution {
     struct task *task;
-    char path[PATH_MAX];                       /* of the file that will be executed */
-    char named[PATH_MAX];                      /* as the program named it */
-    const char *program;                       /* one of these: what we load in its place */
+    char path[PATH_MAX];  /* of the file that will be executed */
+    char named[PATH_MAX]; /* as the program named it */
+    const char *program;  /* one of these: what we load in its place */
     char line[MAX_SCRIPTS][PROGRAM_SCRIPT_LINE];
-    uint64_t scripts[MAX_SCRIPTS * 3];         /* words that go before the arguments */
+    uint64_t scripts[MAX_SCRIPTS * 3]; /* words that go before the arguments */
     size_t script_count;
     bool is_script;
     struct vector arguments;
@@ -76,8 +76,7 @@ static int follow_script(struct execution *execution, unsigned depth)
 {
     char *interpreter;
     char *argument;
-    int result =
-        program_script(execution->path, execution->line[depth], &interpreter, &argument);
+    int result = program_script(execution->path, execution->line[depth], &interpreter, &argument);
 
     if (result < 0)
         return result;
@@ -120,8 +119,8 @@ static int64_t exec_host(struct execution *execution, const char *path, uint64_t
 
     if (!signals_before_exec(execution->task))
         return SYSCALL_AGAIN;
-    int64_t result = use_fd ? host_syscall_quick(SYS_execveat, by_fd)
-                            : host_syscall_quick(SYS_execve, plain);
+    int64_t result =
+        use_fd ? host_syscall_quick(SYS_execveat, by_fd) : host_syscall_quick(SYS_execve, plain);
     signals_after_exec(execution->task);
     return result;
 }

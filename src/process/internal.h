@@ -63,14 +63,14 @@ struct task {
      * is pending here, and the others wait in the kernel. */
     _Atomic uint32_t signal_pending;
     siginfo_t pending_info;
-    uint64_t pending_blocked; /* SIGSEGV, SIGBUS that someone sent while blocked */
+    uint64_t pending_blocked;  /* SIGSEGV, SIGBUS that someone sent while blocked */
     siginfo_t blocked_info[2]; /* of these two */
-    siginfo_t fault;          /* of the host, in guest memory; si_signo 0: none */
+    siginfo_t fault;           /* of the host, in guest memory; si_signo 0: none */
 
-    bool must_exit;      /* the thread has ended */
+    bool must_exit; /* the thread has ended */
     int exit_status;
-    bool is_vfork_child; /* a process that borrows this task from its suspended parent */
-    void *vfork_stack;   /* for such children; NULL: there was none yet */
+    bool is_vfork_child;  /* a process that borrows this task from its suspended parent */
+    void *vfork_stack;    /* for such children; NULL: there was none yet */
     unsigned debug_index; /* gdb's number of this thread, minus one (debugger.c) */
     /* Of --strace: a call that does not return has been printed already. */
     bool strace_open;
@@ -112,11 +112,11 @@ struct process {
     uint64_t vdso, vdso_sigreturn;
 
     struct guest_limits limits; /* guarded by memory.lock */
-    int self_fd; /* of our own executable, for execve when /proc is out of reach; -1 */
+    int self_fd;          /* of our own executable, for execve when /proc is out of reach; -1 */
     int own_fds[OWN_FDS]; /* other descriptors that are ours, plus one; 0: none */
-    int trace_fd;    /* where --strace writes; 0: not open yet */
-    pid_t trace_pid; /* of the process that opened it */
-    uint32_t persona; /* flags of personality(2) that the host's kernel does not get */
+    int trace_fd;         /* where --strace writes; 0: not open yet */
+    pid_t trace_pid;      /* of the process that opened it */
+    uint32_t persona;     /* flags of personality(2) that the host's kernel does not get */
     uint64_t started_ns;
 };
 
@@ -137,8 +137,7 @@ int64_t syscall_dispatch(struct task *task, uint64_t number, const uint64_t args
  * program is pending, SYSCALL_RESTART when one came before the call did anything. `number` is the host's.
  * For all calls that can sleep; others may use it, too. */
 int64_t host_syscall(struct task *task, long number, const uint64_t args[6]);
-#define HOST_SYSCALL(task, number, ...) \
-    host_syscall(task, number, (const uint64_t[6]){__VA_ARGS__})
+#define HOST_SYSCALL(task, number, ...) host_syscall(task, number, (const uint64_t[6]){__VA_ARGS__})
 /* The same for calls that never sleep: -errno or the result. */
 int64_t host_syscall_quick(long number, const uint64_t args[6]);
 
@@ -243,8 +242,8 @@ MUST_CHECK int process_load(struct process *process, struct task *task, struct e
 
 /* The path on the host of the program that the user calls `name`; only config.sysroot of
  * `process` matters. -ENOENT: it is not in $PATH. */
-MUST_CHECK int program_find(const struct process *process, const char *name,
-                            char path[PATH_MAX], struct error *err);
+MUST_CHECK int program_find(const struct process *process, const char *name, char path[PATH_MAX],
+                            struct error *err);
 
 /* What a file that someone executes is. */
 enum program_kind {
@@ -259,8 +258,8 @@ MUST_CHECK int program_check(struct process *process, const char *path);
 /* The first line of a script, cut into `line`: its interpreter, and the argument for it or
  * NULL. 0 or -errno. */
 #define PROGRAM_SCRIPT_LINE 256
-MUST_CHECK int program_script(const char *path, char line[PROGRAM_SCRIPT_LINE],
-                              char **interpreter, char **argument);
+MUST_CHECK int program_script(const char *path, char line[PROGRAM_SCRIPT_LINE], char **interpreter,
+                              char **argument);
 
 /* ---- trace.c: --strace ---- */
 void trace_enter(struct task *task, uint64_t number, const uint64_t args[6]);

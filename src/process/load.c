@@ -23,14 +23,14 @@
 #include <unistd.h>
 
 /* Where Linux puts position-independent programs: at two thirds of the space. */
-#define PROGRAM_BASE     (USER_MEMORY_END / 3 * 2 & ~PAGE_MASK)
-#define RANDOM_BITS      18 /* pages */
-#define STACK_MOST       (UINT64_C(1) << 30)
-#define STACK_DEFAULT    (UINT64_C(8) << 20)
-#define STACK_GAP        (UINT64_C(1) << 20)
-#define MAX_SCRIPTS      4
-#define FRAME_BYTES      1088 /* of a signal: AT_MINSIGSTKSZ */
-#define AUXV_PAIRS       32
+#define PROGRAM_BASE  (USER_MEMORY_END / 3 * 2 & ~PAGE_MASK)
+#define RANDOM_BITS   18 /* pages */
+#define STACK_MOST    (UINT64_C(1) << 30)
+#define STACK_DEFAULT (UINT64_C(8) << 20)
+#define STACK_GAP     (UINT64_C(1) << 20)
+#define MAX_SCRIPTS   4
+#define FRAME_BYTES   1088 /* of a signal: AT_MINSIGSTKSZ */
+#define AUXV_PAIRS    32
 
 /* A program under way into memory. */
 struct image {
@@ -47,11 +47,12 @@ struct loading {
     struct process *process;
     char path[PATH_MAX];
     const char *first_name; /* of the program, or of the script that stands for it */
-    const char *named; /* `path` as the program or the script before it calls it */
-    const char **argv;     /* NULL at the end; owned */
+    const char *named;      /* `path` as the program or the script before it calls it */
+    const char **argv;      /* NULL at the end; owned */
     size_t argc;
     struct image program;
     struct image interpreter; /* fd -1: none */
+    char interpreter_path[PATH_MAX];
     uint64_t sp;
 };
 
@@ -80,9 +81,8 @@ static bool is_guest_elf(const uint8_t *bytes, size_t size)
     if (size < sizeof(header))
         return false;
     memcpy(&header, bytes, sizeof(header));
-    return memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 &&
-           header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_ident[EI_DATA] == ELFDATA2LSB &&
-           header.e_machine == EM_RISCV;
+    return memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
+           header.e_ident[EI_DATA] == ELFDATA2LSB && header.e_machine == EM_RISCV;
 }
 
 int program_kind(const char *path)
@@ -314,16 +314,15 @@ static bool span_of(const struct elf *elf, uint64_t *low, uint64_t *high)
         struct elf_segment segment = elf_segment_at(elf, i);
         if (segment.type != ELF_SEGMENT_LOAD)
             continue;
-        *low = page_down(segment.virtual_address) < *low ? page_down(segment.virtual_address)
-                                                         : *low;
+        *low =
+            page_down(segment.virtual_address) < *low ? page_down(segment.virtual_address) : *low;
         uint64_t end = segment.virtual_address + segment.memory_size;
         *high = end > *high ? end : *high;
     }
     return *low < *high && *high <= USER_MEMORY_END;
 }
 
-static int map_image(struct process *process, struct image *image, uint64_t base,
-                     struct error *err)
+static int map_image(struct process *process, struct image *image, uint64_t base, struct error *err)
 {
     uint64_t low;
     uint64_t high;
@@ -401,8 +400,9 @@ static int find_interpreter(struct process *process, const struct image *program
     return 0;
 }
 
-static int open_interpreter(struct loading *loading, char path[PATH_MAX], struct error *err)
+static int open_interpreter(struct loading *loading, struct error *err)
 {
+    char *path = loading->interpreter_path;
     int found = find_interpreter(loading->process, &loading->program, path);
 
     if (found <= 0)
@@ -598,8 +598,7 @@ static int fill_stack(struct loading *loading)
                 push(loading, loading->first_name, strlen(loading->first_name) + 1);
     add(&auxiliary, AT_EXECFN, loading->sp);
     process->environment_end = loading->sp;
-    fits = fits &&
-           push_strings(loading, environment, environment_count, addresses + loading->argc);
+    fits = fits && push_strings(loading, environment, environment_count, addresses + loading->argc);
     process->environment_start = process->arguments_end = loading->sp;
     fits = fits && push_strings(loading, loading->argv, loading->argc, addresses);
     process->arguments_start = loading->sp;
@@ -644,8 +643,7 @@ static int map_all(struct loading *loading, struct error *err)
     int result = map_stack(process, loading);
 
     if (result < 0)
-        return error_set(err, result, "cannot map the stack of the program: %s",
-                         strerror(-result));
+        return error_set(err, result, "cannot map the stack of the program: %s", strerror(-result));
     result = map_image(process, &loading->program, PROGRAM_BASE + random_pages(), err);
     if (result < 0)
         return result;
@@ -664,11 +662,10 @@ static int map_all(struct loading *loading, struct error *err)
 static int load(struct loading *loading, struct task *task, struct error *err)
 {
     struct process *process = loading->process;
-    char interpreter[PATH_MAX];
     int result = open_image(&loading->program, loading->path, process->config.program_fd, err);
 
     if (result == 0)
-        result = open_interpreter(loading, interpreter, err);
+        result = open_interpreter(loading, err);
     if (result == 0)
         result = map_all(loading, err);
     if (result < 0)
@@ -711,8 +708,7 @@ static int name_program(struct loading *loading, struct error *err)
 
 int process_load(struct process *process, struct task *task, struct error *err)
 {
-    struct loading loading = {
-        .process = process, .program = {.fd = -1}, .interpreter = {.fd = -1}};
+    struct loading loading = {.process = process, .program = {.fd = -1}, .interpreter = {.fd = -1}};
     int result = program_find(process, process->config.program, loading.path, err);
 
     if (result == 0)

@@ -22,7 +22,7 @@ struct memory {
     struct mapping *mappings; /* sorted, disjoint; guarded by lock, as the rest */
     size_t count;
     size_t room;
-    uint64_t mmap_top;  /* mappings without an address are placed below */
+    uint64_t mmap_top; /* mappings without an address are placed below */
     uint64_t brk_start;
     uint64_t brk;
 };

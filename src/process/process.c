@@ -56,15 +56,12 @@ static int create(struct process *process, const struct process_config *config, 
     return translator_create(&process->config.translator, &process->translator, err);
 }
 
-int process_run(const struct process_config *given, struct error *err)
+/* Everything before the first instruction. */
+static int prepare(struct process *process, struct process_config *config, struct task **out,
+                   struct error *err)
 {
-    struct process_config inside = *given;
-    const struct process_config *config = &inside;
-    struct process *process = calloc(1, sizeof(*process));
+    int result = config->sandbox ? sandbox_enter(config, err) : 0;
 
-    if (!process)
-        return error_set(err, -ENOMEM, "out of memory");
-    int result = inside.sandbox ? sandbox_enter(&inside, err) : 0;
     if (result == 0)
         result = create(process, config, err);
     if (result < 0)
@@ -80,10 +77,25 @@ int process_run(const struct process_config *given, struct error *err)
     if (result < 0)
         return result;
     proc_publish(process);
-    if (config->gdb)
-        result = debugger_start(process, err);
-    if (result < 0)
+    *out = task;
+    return config->gdb ? debugger_start(process, err) : 0;
+}
+
+int process_run(const struct process_config *config, struct error *err)
+{
+    struct process_config inside = *config;
+    struct process *process = calloc(1, sizeof(*process));
+    struct task *task = NULL;
+
+    if (!process)
+        return error_set(err, -ENOMEM, "out of memory");
+    int result = prepare(process, &inside, &task, err);
+    if (result < 0) {
+        /* What it has besides ends with this process. */
+        signals_adopt(NULL);
+        free(process);
         return result;
+    }
     signals_adopt_mask(task);
     task_run(task);
     task_leave_main(task);
@@ -112,12 +124,12 @@ void process_die(int signal)
 
     if (task && task->process->debugger)
         debugger_end(task->process, 0, signal);
-    host_syscall_quick(SYS_rt_sigaction, (const uint64_t[6]){(uint64_t)signal,
-                                                             (uint64_t)(uintptr_t)&fallback, 0,
-                                                             sizeof(nothing)});
-    host_syscall_quick(SYS_rt_sigprocmask, (const uint64_t[6]){SIG_SETMASK,
-                                                               (uint64_t)(uintptr_t)&nothing, 0,
-                                                               sizeof(nothing)});
+    host_syscall_quick(
+        SYS_rt_sigaction,
+        (const uint64_t[6]){(uint64_t)signal, (uint64_t)(uintptr_t)&fallback, 0, sizeof(nothing)});
+    host_syscall_quick(
+        SYS_rt_sigprocmask,
+        (const uint64_t[6]){SIG_SETMASK, (uint64_t)(uintptr_t)&nothing, 0, sizeof(nothing)});
     for (;;)
         host_syscall_quick(SYS_tgkill, (const uint64_t[6]){(uint64_t)getpid(), (uint64_t)gettid(),
                                                            (uint64_t)signal});

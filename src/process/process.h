@@ -19,12 +19,12 @@ struct process_share {
 #define PROCESS_MAX_SHARES 64
 
 struct process_config {
-    const char *program;      /* as the user named it: a path, or looked up in $PATH */
-    int program_fd;           /* it is open already (binfmt_misc); -1: it is not */
-    char *const *arguments;   /* behind the program's name, NULL at the end */
-    char *const *environment; /* NULL at the end */
-    const char *argv0;        /* what the program sees as its name; NULL: as `program` */
-    const char *sysroot;      /* absolute paths are looked up there first; NULL: nowhere */
+    const char *program;       /* as the user named it: a path, or looked up in $PATH */
+    int program_fd;            /* it is open already (binfmt_misc); -1: it is not */
+    char *const *arguments;    /* behind the program's name, NULL at the end */
+    char *const *environment;  /* NULL at the end */
+    const char *argv0;         /* what the program sees as its name; NULL: as `program` */
+    const char *sysroot;       /* absolute paths are looked up there first; NULL: nowhere */
     const char *uname_release; /* what uname tells as the kernel's; NULL: the host's */
     /* The words of our own command line up to the program, NULL at the end: put before
      * a program that this one executes, with `-0 ARGV0 -- PATH ARGUMENTS` behind them;

@@ -30,7 +30,7 @@
 #define OURS           (BIT_OF(SIGSEGV) | BIT_OF(SIGBUS))
 
 /* By default the end of the process: gdb is told before that. */
-#define DEADLY \
+#define DEADLY                                                                               \
     (~(UNBLOCKABLE | BIT_OF(SIGCHLD) | BIT_OF(SIGCONT) | BIT_OF(SIGTSTP) | BIT_OF(SIGTTIN) | \
        BIT_OF(SIGTTOU) | BIT_OF(SIGURG) | BIT_OF(SIGWINCH)))
 
@@ -38,8 +38,8 @@
 #define GUEST_SIG_IGN 1
 /* Bits of sa_flags that are the program's affair alone, or the kernel's. */
 #define KERNEL_FLAGS  (SA_NOCLDSTOP | SA_NOCLDWAIT)
-#define KNOWN_FLAGS                                                                               \
-    ((uint64_t)(unsigned)(KERNEL_FLAGS | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER) |     \
+#define KNOWN_FLAGS                                                                           \
+    ((uint64_t)(unsigned)(KERNEL_FLAGS | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER) | \
      (uint64_t)SA_RESETHAND)
 #define HOST_SA_RESTORER 0x04000000u
 
@@ -79,8 +79,7 @@ void signals_adopt(struct task *task)
 
 /* ---- the host's side ---- */
 
-static void host_action(int signal, const struct host_sigaction *action,
-                        struct host_sigaction *old)
+static void host_action(int signal, const struct host_sigaction *action, struct host_sigaction *old)
 {
     const uint64_t args[6] = {(uint64_t)signal, (uint64_t)(uintptr_t)action,
                               (uint64_t)(uintptr_t)old, sizeof(uint64_t)};
@@ -113,9 +112,9 @@ static bool recover(struct task *task, const siginfo_t *info, ucontext_t *uc)
 
     if (!task)
         return false;
-    if (!resume && (!task->process->translator ||
-                    !translator_recover(task->process->translator, task->hart, (uintptr_t)*rip,
-                                        &resume)))
+    if (!resume &&
+        (!task->process->translator ||
+         !translator_recover(task->process->translator, task->hart, (uintptr_t)*rip, &resume)))
         return false;
     task->fault = *info;
     *rip = (greg_t)resume;
@@ -137,8 +136,7 @@ static void note_pending(struct task *task, const siginfo_t *info, ucontext_t *u
     atomic_store(&task->signal_pending, 1);
     hart_request(task->hart, HART_REQUEST_LOOK);
     *mask_of(uc) = signals_host_mask(ALL_SIGNALS);
-    uintptr_t resume =
-        host_call_fixup((uintptr_t)gregs[REG_RIP], (uintptr_t)gregs[REG_RCX]);
+    uintptr_t resume = host_call_fixup((uintptr_t)gregs[REG_RIP], (uintptr_t)gregs[REG_RCX]);
     if (resume)
         gregs[REG_RIP] = (greg_t)resume;
 }
@@ -171,8 +169,8 @@ static void install(int signal, uint64_t flags)
 {
     const struct host_sigaction action = {
         .handler = (uintptr_t)on_signal,
-        .flags = (flags & (uint64_t)(unsigned)KERNEL_FLAGS) | SA_SIGINFO | SA_RESTART |
-                 HOST_SA_RESTORER,
+        .flags =
+            (flags & (uint64_t)(unsigned)KERNEL_FLAGS) | SA_SIGINFO | SA_RESTART | HOST_SA_RESTORER,
         .restorer = (uintptr_t)signal_restorer,
         .mask = signals_host_mask(ALL_SIGNALS),
     };

@@ -32,18 +32,18 @@ enum {
     KEY_MISALIGNED_SCALAR_PERF,
 };
 
-#define BASE_BEHAVIOR_IMA  1u
-#define MISALIGNED_FAST    3u
-#define TICKS_PER_SECOND   10000000u
-#define MAX_PAIRS          1024u
-#define WHICH_CPUS         1u
+#define BASE_BEHAVIOR_IMA 1u
+#define MISALIGNED_FAST   3u
+#define TICKS_PER_SECOND  10000000u
+#define MAX_PAIRS         1024u
+#define WHICH_CPUS        1u
 
 static const struct {
     enum extension extension;
     unsigned bit;
 } extension_bits[] = {
-    {EXT_C, 1},       {EXT_Zba, 3},         {EXT_Zbb, 4},     {EXT_Zbs, 5},
-    {EXT_Zicboz, 6},  {EXT_Zbc, 7},         {EXT_Zicond, 35}, {EXT_Zihintpause, 36},
+    {EXT_C, 1},      {EXT_Zba, 3}, {EXT_Zbb, 4},     {EXT_Zbs, 5},
+    {EXT_Zicboz, 6}, {EXT_Zbc, 7}, {EXT_Zicond, 35}, {EXT_Zihintpause, 36},
 };
 
 static uint64_t extensions_word(const struct extension_set *set)

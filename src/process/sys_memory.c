@@ -226,11 +226,11 @@ int64_t sys_mremap(struct task *task, const uint64_t args[6])
         return -EFAULT;
     }
     struct mapping old = *found;
-    bool had_code = (old.protection & PROT_EXEC) ||
-                    ((move.flags & MREMAP_FIXED) &&
-                     memory_has_code(memory, move.to, move.to + move.new_size));
-    bool is_too_much = move.new_size > move.old_size &&
-                       exceeds_space(process, move.new_size - move.old_size);
+    bool had_code =
+        (old.protection & PROT_EXEC) ||
+        ((move.flags & MREMAP_FIXED) && memory_has_code(memory, move.to, move.to + move.new_size));
+    bool is_too_much =
+        move.new_size > move.old_size && exceeds_space(process, move.new_size - move.old_size);
     int64_t result = is_too_much ? -ENOMEM : remap(memory, &move);
     if (result >= 0) {
         int noted = note_move(memory, &move, (uint64_t)result, &old);
@@ -360,8 +360,8 @@ int64_t sys_shmat(struct task *task, const uint64_t args[6])
     const uint64_t values[6] = {args[0], at, flags & ~(uint64_t)SHM_EXEC};
     result = at ? host_syscall_quick(SYS_shmat, values) : -ENOMEM;
     if (result >= 0) {
-        uint32_t protection = PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) |
-                              (flags & SHM_EXEC ? PROT_EXEC : 0);
+        uint32_t protection =
+            PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0);
         int noted = memory_note_map(memory, at, at + size, protection, true);
         result = noted < 0 ? noted : result;
     }

@@ -177,8 +177,7 @@ static void raise_page_fault(struct task *task, uint64_t address)
         signals_raise_fault(task, fault.si_signo, fault.si_code, at);
     else
         signals_raise_fault(task, SIGSEGV,
-                            is_mapped(task->process, address) ? SEGV_ACCERR : SEGV_MAPERR,
-                            address);
+                            is_mapped(task->process, address) ? SEGV_ACCERR : SEGV_MAPERR, address);
 }
 
 static void handle_trap(struct task *task)
@@ -218,8 +217,7 @@ static uint64_t fault_address(struct task *task)
 
     if (task->fault.si_code != SI_KERNEL)
         return (uint64_t)(uintptr_t)task->fault.si_addr;
-    if (guest_read(&raw, hart->pc, 2) < 0 ||
-        ((raw & 3) == 3 && guest_read(&raw, hart->pc, 4) < 0))
+    if (guest_read(&raw, hart->pc, 2) < 0 || ((raw & 3) == 3 && guest_read(&raw, hart->pc, 4) < 0))
         return 0;
     struct insn insn = isa_decode(raw, &hart->config.extensions);
     bool has_offset = !(isa_ops[insn.op].flags & IS_ATOMIC);

@@ -139,8 +139,7 @@ static void *user_atomic_address(struct hart *hart, gva_t va, unsigned size, enu
         return NULL;
     if (user->probe(user->owner, va, size, access == ACCESS_STORE))
         return (void *)(uintptr_t)va; /* NOLINT(performance-no-int-to-ptr) */
-    hart_exception(hart, access == ACCESS_LOAD ? CAUSE_LOAD_PAGE : CAUSE_STORE_PAGE,
-                   va);
+    hart_exception(hart, access == ACCESS_LOAD ? CAUSE_LOAD_PAGE : CAUSE_STORE_PAGE, va);
     return NULL;
 }
 

@@ -29,9 +29,9 @@
 #define ENTRY_BITS          18
 #define MAX_ENTRY_BITS      22
 
-#define PAGE_LINKS    (1u << 21)
+#define PAGE_LINKS  (1u << 21)
 /* A host instruction that accesses memory takes three bytes, but most do something else. */
-#define FAULT_BYTES   8
+#define FAULT_BYTES 8
 
 static int create_user(struct translator *t, struct error *err)
 {
@@ -197,8 +197,8 @@ static bool check_page(struct translator *t, struct guest_page *page)
 }
 
 /* The same for those that have something in [first, last) of the page, changed or not. */
-static bool kill_range(struct translator *t, struct guest_page *page, uint64_t first,
-                       uint64_t last, bool all)
+static bool kill_range(struct translator *t, struct guest_page *page, uint64_t first, uint64_t last,
+                       bool all)
 {
     struct unit **link = &page->units;
     bool changed = false;

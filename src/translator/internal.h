@@ -76,9 +76,9 @@ struct fp_constants {
     _Alignas(16) uint64_t box[2]; /* the upper half of a boxed single */
     uint64_t sign64[2];
     uint64_t sign32[2];
-    uint64_t nan64[2]; /* canonical */
-    uint64_t nan32[2]; /* canonical and boxed */
-    uint64_t two63[2]; /* 2^63 as a double, as a single in the upper half */
+    uint64_t nan64[2];  /* canonical */
+    uint64_t nan32[2];  /* canonical and boxed */
+    uint64_t two63[2];  /* 2^63 as a double, as a single in the upper half */
     uint8_t fflags[64]; /* for the six flags of MXCSR */
 };
 
@@ -184,7 +184,7 @@ struct entry_slot {
 
 /* Of process VMs: a host instruction that accesses guest memory. */
 struct fault_site {
-    gva_t pc;      /* of the guest instruction */
+    gva_t pc;        /* of the guest instruction */
     uint32_t code;   /* in the cache, as the next */
     uint32_t resume; /* where to go on when it faults */
 };

@@ -282,7 +282,7 @@ void emit_address(struct translation *tr, unsigned host, int64_t offset)
         emit_ri(&tr->e, X86_ADD_IMM, 8, host, (int32_t)offset);
 }
 
-#define JUMP_FIELD(member)                                                                       \
+#define JUMP_FIELD(member)                                                                      \
     ((int64_t)(offsetof(struct translated_hart, jumps) + offsetof(struct jump_entry, member)) - \
      HART_BIAS)
 
@@ -423,8 +423,8 @@ static int branch_condition(unsigned op)
 
 static void emit_compare(struct translation *tr, const struct insn *insn)
 {
-    bool in_memory = insn->rs1 && local_x(tr, insn->rs1) == NO_REGISTER &&
-                     !rax_holds(tr, insn->rs1);
+    bool in_memory =
+        insn->rs1 && local_x(tr, insn->rs1) == NO_REGISTER && !rax_holds(tr, insn->rs1);
 
     if (in_memory && insn->rs2 == 0) {
         emit_mi(&tr->e, X86_CMP_IMM, 8, guest_x(insn->rs1), 0);

@@ -18,13 +18,13 @@ struct translator;
 struct translator_options {
     size_t cache_bytes; /* at least TRANSLATOR_MIN_CACHE; 0: the default */
     struct cpu_features features;
-    bool no_chaining;    /* every jump goes through the dispatcher */
-    bool no_fast_memory; /* every access misses the inline look-up */
-    bool no_inline;      /* every instruction that has one takes its fallback */
-    unsigned unit_limit; /* guest instructions per unit; 0: the default */
+    bool no_chaining;        /* every jump goes through the dispatcher */
+    bool no_fast_memory;     /* every access misses the inline look-up */
+    bool no_inline;          /* every instruction that has one takes its fallback */
+    unsigned unit_limit;     /* guest instructions per unit; 0: the default */
     bool no_local_registers; /* units of process VMs keep to the usual registers */
-    bool perf_map;       /* names of units for perf, in a file */
-    bool gdb;            /* and for a gdb that debugs this process */
+    bool perf_map;           /* names of units for perf, in a file */
+    bool gdb;                /* and for a gdb that debugs this process */
     /* For process VMs (hart_config.user): guest code accesses memory directly, counts no
      * instructions, and knows its virtual addresses. */
     bool user;

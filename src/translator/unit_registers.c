@@ -134,8 +134,8 @@ static unsigned least_used(const struct translation *tr, const struct register_u
 static void give(struct translation *tr, unsigned host, unsigned away, unsigned home,
                  const struct register_use *use)
 {
-    tr->locals[tr->local_count++] = (struct local_register){
-        (uint8_t)host, (uint8_t)away, (uint8_t)home, use->is_written[home]};
+    tr->locals[tr->local_count++] =
+        (struct local_register){(uint8_t)host, (uint8_t)away, (uint8_t)home, use->is_written[home]};
     tr->map[home] = (uint8_t)host;
     tr->map[away] = NO_REGISTER; /* x0 has none anyway */
 }
