@@ -124,11 +124,14 @@ def run_case(function, limit_s):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def main(description):
+def main(description, add_options=None):
+    """Runs the cases; `add_options` is given the parser for options of a program's own."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("doppel", type=pathlib.Path, help="the program under test")
     parser.add_argument("--long", action="store_true", help="also what takes minutes")
     parser.add_argument("--only", default="", metavar="REGEX", help="cases whose name matches")
+    if add_options:
+        add_options(parser)
     parser.parse_args(namespace=options)
     options.doppel = options.doppel.resolve()
     global slowness  # pylint: disable=global-statement
