@@ -84,11 +84,14 @@ static bool open_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-    if (!open_standard_descriptors())
-        return 125;
     log_set_sink(print_log);
+    /* A program finds closed what was closed. */
     if (qemu_is_wanted(argv[0]))
         return cmd_qemu(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "run") == 0)
+        return cmd_run(argc - 1, argv + 1);
+    if (!open_standard_descriptors())
+        return 125;
     if (argc < 2) {
         fprintf(stderr, "doppel: what shall be done? 'doppel help' lists the commands\n");
         return 2;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -79,6 +80,34 @@ static int keep_from_children(const struct code_map *map)
     return 0;
 }
 
+/* The same without a file: processes may have no descriptor left, or be allowed files of
+ * some size only. A shared mapping that is moved but keeps its size of zero stays. */
+static int fill_anonymous(struct code_map *map)
+{
+    uint8_t *first = find_place(map->size);
+    uint8_t *second = find_place(map->size);
+
+    if (!first || !second)
+        return -ENOMEM;
+    if (mmap(first, map->size, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+        return -errno;
+    map->write = first;
+    if (mremap(first, 0, map->size, MREMAP_MAYMOVE | MREMAP_FIXED, second) == MAP_FAILED)
+        return -errno;
+    map->exec = second;
+    if (mprotect(second, map->size, PROT_READ | PROT_EXEC) < 0)
+        return -errno;
+    return keep_from_children(map);
+}
+
+static bool may_have_file(size_t size)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur >= size;
+}
+
 static int fill(int fd, struct code_map *map)
 {
     if (ftruncate(fd, (off_t)map->size) < 0 ||
@@ -97,8 +126,8 @@ int code_map_create(struct code_map *map, size_t size, struct error *err)
 {
     ASSERT(size != 0 && size <= SIZE_MAX / 4);
     struct code_map made = {.size = bits_align_up(size, page_size())};
-    int fd = open_memory();
-    int result = fd < 0 ? -errno : fill(fd, &made);
+    int fd = may_have_file(made.size) ? open_memory() : -1;
+    int result = fd < 0 ? fill_anonymous(&made) : fill(fd, &made);
 
     /* Not kept: without it nobody can map the memory a third time. */
     if (fd >= 0)

@@ -13,3 +13,5 @@ MUST_CHECK void *map_lazy(size_t size, const char *what, struct error *err);
 void map_free(void *at, size_t size);
 /* Gives the pages back: they read as zero again. */
 void map_clear(void *at, size_t size);
+/* The same for any part of such memory. */
+void map_clear_within(void *at, size_t size);

@@ -262,8 +262,14 @@ static void renew_locks(struct process *process)
     pthread_mutex_init(&process->actions_lock, NULL);
 }
 
+struct pending_at_fork {
+    uint32_t signal;
+    uint64_t blocked;
+};
+
 /* The child of a fork has one thread. */
-static void become_child(struct task *task, const struct clone_request *request)
+static void become_child(struct task *task, const struct clone_request *request,
+                         const struct pending_at_fork *before)
 {
     struct process *process = task->process;
     struct error err = {0};
@@ -287,7 +293,11 @@ static void become_child(struct task *task, const struct clone_request *request)
         debugger_after_fork(task);
     announce_child(task, request);
     enter_child(task, request);
-    signals_after_fork(task);
+    /* SIGSEGV and SIGBUS can come at any time: what came before is the parent's. */
+    if (before->signal)
+        atomic_store(&task->signal_pending, 0);
+    task->pending_blocked &= ~before->blocked;
+    signals_set_mask(task, task->signal_mask);
 }
 
 /* Only with this thread left can malloc's locks be free in the child. */
@@ -309,9 +319,11 @@ static int64_t clone_process(struct task *task, const struct clone_request *requ
     struct process *process = task->process;
 
     lock_all(process);
+    const struct pending_at_fork before = {atomic_load(&task->signal_pending),
+                                           task->pending_blocked};
     int64_t pid = fork_host(request);
     if (pid == 0) {
-        become_child(task, request);
+        become_child(task, request, &before);
         return SYSCALL_NO_RESULT;
     }
     unlock_all(process);
@@ -330,6 +342,10 @@ struct vfork_child {
 /* What the child changes of what it shares with its parent, though it should not. */
 struct vfork_saved {
     struct task task;
+    struct guest_limits limits;
+    const char *sysroot;
+    int self_fd;
+    uint32_t persona;
     struct guest_sigaction actions[GUEST_SIGNALS + 1];
     uint64_t x[33];
     uint64_t f[32];
@@ -350,7 +366,9 @@ static int vfork_main(void *argument)
     task->vfork_stack = NULL; /* this one; children of its own need another */
     announce_child(task, child->request);
     enter_child(task, child->request);
-    signals_after_fork(task);
+    atomic_store(&task->signal_pending, 0);
+    task->pending_blocked = 0;
+    signals_set_mask(task, task->signal_mask);
     task_run(task);
     _exit(0); /* not reached: such a task ends its process */
 }
@@ -360,6 +378,10 @@ static void save(const struct task *task, struct vfork_saved *saved)
     const struct hart *hart = task->hart;
 
     saved->task = *task;
+    saved->limits = task->process->limits;
+    saved->sysroot = task->process->config.sysroot;
+    saved->self_fd = task->process->self_fd;
+    saved->persona = (uint32_t)task->process->persona;
     memcpy(saved->actions, task->process->actions, sizeof(saved->actions));
     memcpy(saved->x, hart->x, sizeof(saved->x));
     memcpy(saved->f, hart->f, sizeof(saved->f));
@@ -376,6 +398,10 @@ static void restore(struct task *task, const struct vfork_saved *saved)
     if (task->vfork_stack)
         map_free(task->vfork_stack, VFORK_STACK_BYTES);
     *task = saved->task;
+    task->process->limits = saved->limits;
+    task->process->config.sysroot = saved->sysroot;
+    task->process->self_fd = saved->self_fd;
+    task->process->persona = saved->persona;
     task->next = next;
     memcpy(task->process->actions, saved->actions, sizeof(saved->actions));
     memcpy(hart->x, saved->x, sizeof(saved->x));
@@ -572,8 +598,10 @@ int64_t sys_clone3(struct task *task, const uint64_t args[6])
         !given.stack != !given.stack_size)
         return -EINVAL;
     /* In a cgroup of one's choice, or with pids of one's choice: as kernels without. */
-    if ((given.flags & ~UINT64_C(0xffffffff)) || given.set_tid_size)
+    if (given.flags & ~UINT64_C(0xffffffff))
         return -EINVAL;
+    if (given.set_tid_size)
+        return -EPERM;
     const struct clone_request request = {
         .flags = given.flags,
         .exit_signal = given.exit_signal,

@@ -12,11 +12,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SELF         "/proc/self/exe"
-#define MAX_SCRIPTS  5
-#define MAX_STRINGS  (1u << 20)
-#define OWN_WORDS    64
-#define FD_PATH_SIZE 32
+#define SELF           "/proc/self/exe"
+#define MAX_SCRIPTS    5
+#define MAX_STRINGS    (1u << 20)
+#define OWN_WORDS      64
+#define FD_PATH_SIZE   32
+/* Their numbers on RISC-V. */
+#define GUEST_EXECVE   221
+#define GUEST_EXECVEAT 281
 
 /* Arguments for the host: pointers to the program's strings, or to ours. */
 struct vector {
@@ -28,7 +31,9 @@ struct execution {
     struct task *task;
     char path[PATH_MAX];  /* of the file that will be executed */
     char named[PATH_MAX]; /* as the program named it */
-    const char *program;  /* one of these: what we load in its place */
+    uint64_t number;      /* of the call, for --strace */
+    const uint64_t *args;
+    const char *program; /* one of these: what we load in its place */
     char line[MAX_SCRIPTS][PROGRAM_SCRIPT_LINE];
     uint64_t scripts[MAX_SCRIPTS * 3]; /* words that go before the arguments */
     size_t script_count;
@@ -119,6 +124,8 @@ static int64_t exec_host(struct execution *execution, const char *path, uint64_t
 
     if (!signals_before_exec(execution->task))
         return SYSCALL_AGAIN;
+    if (process->config.strace)
+        trace_executed(execution->task, execution->number, execution->args);
     int64_t result =
         use_fd ? host_syscall_quick(SYS_execveat, by_fd) : host_syscall_quick(SYS_execve, plain);
     signals_after_exec(execution->task);
@@ -213,6 +220,8 @@ int64_t sys_execve(struct task *task, const uint64_t args[6])
     if (!execution)
         return -ENOMEM;
     execution->task = task;
+    execution->number = GUEST_EXECVE;
+    execution->args = args;
     int64_t result = guest_read_string(execution->named, args[0], sizeof(execution->named));
     if (result == 0)
         result = -ENOENT;
@@ -276,6 +285,8 @@ int64_t sys_execveat(struct task *task, const uint64_t args[6])
     if (!execution)
         return -ENOMEM;
     execution->task = task;
+    execution->number = GUEST_EXECVEAT;
+    execution->args = args;
     int64_t result = guest_read_string(execution->named, args[1], sizeof(execution->named));
     if (result == 0 && !(args[4] & AT_EMPTY_PATH))
         result = -ENOENT;

@@ -213,8 +213,6 @@ MUST_CHECK bool signals_before_exec(struct task *task);
 void signals_after_exec(struct task *task);
 /* The instruction at the pc has raised `signal`. */
 void signals_raise_fault(struct task *task, int signal, int code, uint64_t address);
-/* In the child of a fork: nothing is pending. */
-void signals_after_fork(struct task *task);
 
 /* ---- thread.c ---- */
 MUST_CHECK struct task *task_create(struct process *process);

@@ -11,6 +11,8 @@
 #include "process/guest_memory.h"
 
 #define FIRST_ROOM 256
+/* More than one system call transfers. */
+#define BEHIND_END (UINT64_C(4) << 30)
 #define LOWEST     UINT64_C(0x10000) /* as vm.mmap_min_addr most often is */
 
 int memory_init(struct memory *memory)
@@ -18,6 +20,10 @@ int memory_init(struct memory *memory)
     *memory = (struct memory){.mmap_top = USER_MEMORY_END};
     if (pthread_rwlock_init(&memory->lock, NULL) != 0)
         return -ENOMEM;
+    /* A range that begins below the end and is too long must not reach anything of ours:
+     * where it fails, something is there already, and the kernel keeps its distance. */
+    mmap(guest_host(USER_MEMORY_END), BEHIND_END, PROT_NONE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     memory->mappings = calloc(FIRST_ROOM, sizeof(*memory->mappings));
     memory->room = FIRST_ROOM;
     return memory->mappings ? 0 : -ENOMEM;

@@ -300,13 +300,6 @@ void signals_after_exec(struct task *task)
     signals_set_mask(task, task->signal_mask);
 }
 
-void signals_after_fork(struct task *task)
-{
-    atomic_store(&task->signal_pending, 0);
-    task->pending_blocked = 0;
-    signals_set_mask(task, task->signal_mask);
-}
-
 int call_mask_begin(struct task *task, uint64_t at, uint64_t size, struct call_mask *mask)
 {
     (void)task;

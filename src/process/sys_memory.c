@@ -5,6 +5,7 @@
 #include "process/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/mman.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -79,6 +80,8 @@ int64_t sys_mmap(struct task *task, const uint64_t args[6])
     uint32_t flags = (uint32_t)args[3] & ~MAP_32BIT_X86;
     bool had_code = false;
 
+    if (!(flags & MAP_ANONYMOUS) && fcntl((int)args[4], F_GETFD) < 0)
+        return -EBADF;
     if (args[1] == 0 || (args[5] & PAGE_MASK))
         return -EINVAL;
     if (size == 0 || size > USER_MEMORY_END)

@@ -312,10 +312,17 @@ static inline uint64_t entry_key(gpa_t gpa, unsigned context)
     /* Bit 0 of an instruction's address is zero: it tells a key from a free slot. */
     return gpa | 1 | (uint64_t)context << 56;
 }
-/* Where the search for a key begins: multiplied by 2^64 over the golden ratio. */
+/* Where the search for a key begins. The entries of a page lie in one page of the table:
+ * programs that start, and children of forks, touch few of them. The page's number and the
+ * context are multiplied by 2^64 over the golden ratio. */
+#define REGION_BITS 8
 static inline uint32_t entry_hash(const struct translator *t, uint64_t key)
 {
-    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - t->entry_bits));
+    uint64_t page = (key >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
+    uint32_t region = (uint32_t)(page >> (64 - (t->entry_bits - REGION_BITS)));
+    uint32_t offset = (uint32_t)(key >> 1 ^ key >> 9) & ((1u << REGION_BITS) - 1);
+
+    return region << REGION_BITS | offset;
 }
 
 static inline uint32_t entry_next(const struct translator *t, uint32_t at)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/map.h"
 #include "mem/space.h"
 #include "port/user_memory.h"
 #include "riscv/fetch.h"
@@ -412,10 +413,17 @@ int translator_after_fork_in_child(struct translator *t, struct hart *hart, stru
     t->gdb_jit = NULL;
     t->harts = th;
     th->next = NULL;
+    /* Copying the parent's code costs more in page faults than making again what children
+     * need of it. */
     int result = cache_renew(t, err);
-    if (result == 0)
-        thunks_make(t);
-    return result;
+    if (result < 0)
+        return result;
+    thunks_make(t);
+    /* Given back rather than cleared: the child gets to know its own. */
+    map_clear_within(th->jumps, sizeof(th->jumps));
+    cache_init_jumps(th);
+    th->flush_epoch = atomic_load(&t->flush_epoch);
+    return 0;
 }
 
 struct translator_stats translator_stats(struct translator *t)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -292,6 +293,30 @@ TEST(code_map, too_much_is_an_error_with_a_reason)
     CHECK(map.write == NULL && map.exec == NULL && map.size == 0);
 }
 
+/* A child of a program may have used up its descriptors, and be allowed no file. */
+TEST(code_map, needs_neither_descriptor_nor_file)
+{
+#ifdef __x86_64__
+    static const int limits[] = {RLIMIT_NOFILE, RLIMIT_FSIZE};
+
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        struct rlimit before;
+        CHECK_EQ(getrlimit((__rlimit_resource_t)limits[i], &before), 0);
+        struct rlimit none = {0, before.rlim_max};
+        CHECK_EQ(setrlimit((__rlimit_resource_t)limits[i], &none), 0);
+        struct code_map map = created(1);
+        CHECK_EQ(setrlimit((__rlimit_resource_t)limits[i], &before), 0);
+        memcpy(map.write, forty_two, sizeof(forty_two));
+        CHECK_EQ(call(map.exec), 42);
+        CHECK_EQ(fault_of(touch_write, map.exec), SEGV_ACCERR);
+        CHECK_EQ(fault_of(touch_run, map.write), SEGV_ACCERR);
+        code_map_free(&map);
+    }
+#else
+    skip();
+#endif
+}
+
 TEST(code_map, freeing_twice_or_nothing_is_harmless)
 {
     struct code_map map = created(PAGE_SIZE);
@@ -311,4 +336,5 @@ TEST_MAIN(TESTS(code_map, what_is_written_runs),
           TESTS(code_map, forgotten_writes_count_no_more_and_keep_their_bytes),
           TESTS(code_map, takes_memory_only_where_it_is_touched),
           TESTS(code_map, too_much_is_an_error_with_a_reason),
+          TESTS(code_map, needs_neither_descriptor_nor_file),
           TESTS(code_map, freeing_twice_or_nothing_is_harmless))
