@@ -9,6 +9,7 @@
 #include "cmd/run.h"
 
 #include "base/bits.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "options/log.h"
 #include "options/words.h"
@@ -143,6 +144,9 @@ int run_program(struct run *run, char *const *words, const char *name)
 {
     struct error err = {0};
 
+    /* stderr is the program's: calls that we do not know are told of on request only. */
+    if (!run->logs && !log_set_level(NULL, LOG_ERROR))
+        return RUN_EXIT_FAILED;
     if (run->sysroot && run_inherit(run, "-L", run->sysroot, &err) < 0) {
         fprintf(stderr, "%s: %s\n", name, err.text);
         return RUN_EXIT_BAD_OPTIONS;
@@ -219,6 +223,7 @@ static int set_option(struct run *run, enum run_option option, const char *value
     case OPTION_STATS:
         return parse_stats(config, value, err);
     case OPTION_LOG:
+        run->logs = true;
         return log_parse_option(value, err);
     case OPTION_SELF_FD:
         return run_set_self_fd(run, value, err);

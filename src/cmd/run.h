@@ -24,6 +24,7 @@ struct run {
     char *sysroot;      /* owned; what config.sysroot points at */
     char *program_path; /* owned; NULL: what config.program points at is borrowed */
     char gdb[160];      /* what config.gdb points at */
+    bool logs;          /* --log was given */
     /* For programs that this one executes: the words of this command line that are
      * inherited, up to and without "--". What is put behind them is
      * `-0 ARGV0 -- PATH ARGS...`. */

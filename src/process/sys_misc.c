@@ -10,8 +10,9 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
-int64_t sys_uname(UNUSED struct task *task, const uint64_t args[6])
+int64_t sys_uname(struct task *task, const uint64_t args[6])
 {
+    const char *release = task->process->config.uname_release;
     struct utsname name = {0};
     const int64_t result =
         host_syscall_quick(__NR_uname, (const uint64_t[6]){host_argument(&name)});
@@ -20,6 +21,10 @@ int64_t sys_uname(UNUSED struct task *task, const uint64_t args[6])
         return result;
     memset(name.machine, 0, sizeof(name.machine));
     memcpy(name.machine, "riscv64", sizeof("riscv64"));
+    if (release != NULL) {
+        memset(name.release, 0, sizeof(name.release));
+        memcpy(name.release, release, MIN(strlen(release), sizeof(name.release) - 1));
+    }
     return guest_write(args[0], &name, sizeof(name));
 }
 
