@@ -238,18 +238,18 @@ static void lock_all(struct process *process)
 {
     pthread_mutex_lock(&process->fork_lock);
     pthread_mutex_lock(&process->tasks_lock);
-    pthread_rwlock_wrlock(&process->memory.lock);
-    pthread_mutex_lock(&process->actions_lock);
     if (process->translator)
         translator_before_fork(process->translator);
+    pthread_rwlock_wrlock(&process->memory.lock);
+    pthread_mutex_lock(&process->actions_lock);
 }
 
 static void unlock_all(struct process *process)
 {
-    if (process->translator)
-        translator_after_fork(process->translator);
     pthread_mutex_unlock(&process->actions_lock);
     pthread_rwlock_unlock(&process->memory.lock);
+    if (process->translator)
+        translator_after_fork(process->translator);
     pthread_mutex_unlock(&process->tasks_lock);
     pthread_mutex_unlock(&process->fork_lock);
 }

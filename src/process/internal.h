@@ -3,8 +3,9 @@
  *
  * A task is a guest thread: one host thread that runs one hart and makes its system
  * calls. Process-wide state is in struct process. Locks, in this order: fork_lock,
- * tasks_lock, memory.lock, actions_lock; the translator's come last. None is held
- * while a guest instruction or a blocking system call is executed. */
+ * tasks_lock, the translator's (which looks at code under them), memory.lock,
+ * actions_lock. None is held while a guest instruction or a blocking system call is
+ * executed. */
 #pragma once
 
 #include "process/guest_memory.h"

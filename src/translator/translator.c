@@ -110,6 +110,8 @@ void translator_detach(struct translator *t, struct hart *hart)
 {
     struct translated_hart **link = &t->harts;
 
+    /* Its thread may have ended anywhere, if it was another process's. */
+    cache_leave(of_hart(hart));
     pthread_mutex_lock(&t->mutex);
     while (*link != of_hart(hart))
         link = &(*link)->next;
