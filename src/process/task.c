@@ -230,8 +230,9 @@ static void handle_fault(struct task *task)
     siginfo_t fault = task->fault;
 
     task->fault.si_signo = 0;
-    signals_raise_fault(task, fault.si_signo,
-                        fault.si_code == SI_KERNEL ? SEGV_MAPERR : fault.si_code, address);
+    /* What lies above the program's memory does not exist for it. */
+    bool is_beyond = fault.si_code == SI_KERNEL || address >= USER_MEMORY_END;
+    signals_raise_fault(task, fault.si_signo, is_beyond ? SEGV_MAPERR : fault.si_code, address);
 }
 
 void task_run(struct task *task)
