@@ -255,6 +255,50 @@ static void test_patching_thread(void)
     check_equal(call(patched), 1500, "and runs the last patch at the end");
 }
 
+/* ---- forks while threads make code ---- */
+
+static atomic_int making_ends, wrong_results;
+
+static void *make_code(void *first)
+{
+    int value = *(int *)first;
+    while (!atomic_load(&making_ends)) {
+        char *code = must_map(16ul * PAGE, RWX);
+        value = (value + 1) & 0x7ff;
+        put_function(code, value);
+        flush(code, 8);
+        if (call(code) != value)
+            atomic_fetch_add(&wrong_results, 1);
+        free(malloc((size_t)value + 1));
+        munmap(code, 16ul * PAGE);
+    }
+    return NULL;
+}
+
+static void test_forks_while_making(void)
+{
+    pthread_t threads[3];
+    int first[3] = {0, 600, 1200};
+    for (size_t i = 0; i < COUNT(threads); i++)
+        MUST(-(pthread_create(&threads[i], NULL, make_code, &first[i]) != 0));
+    int good = 0;
+    for (int i = 0; i < 50; i++) {
+        pid_t child = check_fork();
+        if (child == 0) {
+            char *code = must_map(PAGE, RWX);
+            put_function(code, i);
+            flush(code, 8);
+            _exit(call(code) == i && malloc(1000) ? 7 : 1);
+        }
+        good += check_wait(child) == 7 << 8;
+    }
+    atomic_store(&making_ends, 1);
+    for (size_t i = 0; i < COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    check_equal(good, 50, "children forked while threads make code make code, too");
+    check_equal(wrong_results, 0, "and the threads run what they made");
+}
+
 int main(void)
 {
     check_enter_scratch();
@@ -265,5 +309,6 @@ int main(void)
     test_replacing();
     test_much_code();
     test_patching_thread();
+    test_forks_while_making();
     return check_status();
 }
