@@ -3,7 +3,7 @@
 #
 #   make [CC=clang BUILD=build-clang]   make check   make asan   make fuzz
 #   make lint   make format   make demo   make install   make clean
-#   make bench   make bench-quick      (bench/README.md)
+#   make bench   make bench-quick   make bench-run      (bench/README.md)
 #   make lockstep                      (an hour; docs/testing.md)
 BUILD ?= build
 FUZZ_SECONDS ?= 60
@@ -11,7 +11,8 @@ FUZZER_RUNTIME = $(wildcard $(shell clang -print-resource-dir 2>&1)/lib/linux/li
 SETUP = @tools/configure
 SANITIZE = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dc_args=-DDOPPEL_DEBUG
 
-.PHONY: all check check-unit asan fuzz fuzz-short lint format demo bench bench-quick lockstep install clean
+.PHONY: all check check-unit asan fuzz fuzz-short lint format demo bench bench-quick bench-run \
+    lockstep install clean
 
 all:
 	$(SETUP) $(BUILD)
@@ -49,7 +50,11 @@ bench: all
 	@bench/run.py --doppel $(BUILD)/doppel --work $(BUILD)/bench
 
 bench-quick: all
-	@bench/run.py --doppel $(BUILD)/doppel --work $(BUILD)/bench --repetitions 1 --scale 2
+	@bench/run.py --doppel $(BUILD)/doppel --work $(BUILD)/bench --repetitions 1 --scale 2 \
+	    --no-fetch
+
+bench-run: all
+	@bench/run.py --doppel $(BUILD)/doppel --work $(BUILD)/bench --groups process
 
 lockstep:
 	$(SETUP) $(BUILD) -Dtests=enabled

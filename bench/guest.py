@@ -28,18 +28,25 @@ def run(words):
 
 
 class Guest:
-    """Files in the folder `work`; they are made anew when a source is newer."""
+    """Files in the folder `work`; they are made anew when a source is newer. Only
+    machines need kernel and image: `machine`."""
 
-    def __init__(self, work):
+    def __init__(self, work, machine=True):
+        self.work = work
+        self.kernel = self.initrd = self.elf = None
         work.mkdir(parents=True, exist_ok=True)
         sources = sorted((BENCH / "programs").glob("*.c"))
         inputs = [*sources, BENCH / "programs/bench.h", pathlib.Path(__file__)]
         self.native = work / "bench-native"
         self.program = work / "bench-riscv64"
-        self.initrd = work / "bench.cpio.gz"
-        self.elf = work / "power-off.elf"
         self.make(self.native, inputs, ["cc", *FLAGS, *sources, "-lm"])
         self.make(self.program, inputs, [CROSS, *FLAGS, *sources, "-lm"])
+        if machine:
+            self.make_machine()
+
+    def make_machine(self):
+        self.initrd = self.work / "bench.cpio.gz"
+        self.elf = self.work / "power-off.elf"
         self.make(self.elf, [BENCH / "programs/power_off.S", pathlib.Path(__file__)],
                   [CROSS, "-nostdlib", "-static", "-Wl,-n,-Ttext=0x80000000,--build-id=none",
                    BENCH / "programs/power_off.S"])
@@ -47,6 +54,14 @@ class Guest:
         if not is_fresh(self.initrd, [self.program, TOOLS / "make_initramfs.py", self.kernel]):
             run([TOOLS / "make_initramfs.py", "--add", f"{self.program}:/usr/bin/bench",
                  "--exec", COMMAND, self.initrd])
+
+    def make_hello(self):
+        """The same least program for the guest and for the host."""
+        source = BENCH / "applications/hello.c"
+        outputs = self.work / "hello-riscv64", self.work / "hello-native"
+        for compiler, output in zip((CROSS, "cc"), outputs):
+            self.make(output, [source, pathlib.Path(__file__)], [compiler, *FLAGS, source])
+        return outputs
 
     @staticmethod
     def make(output, inputs, words):

@@ -20,6 +20,7 @@ QEMU_BOOT = (QEMU_OPTIONS + " -smp {cpus} -kernel {kernel} -initrd {initrd}"
              " -append 'console=ttyS0 {append}'")
 DOPPEL_BOOT = (" boot --cpus {cpus} --memory {memory} --kernel {kernel} --initrd {initrd}"
                " --append '{append}'")
+PROGRAM = " {program} {group} {scale}"
 
 
 class Failure(Exception):
@@ -28,27 +29,43 @@ class Failure(Exception):
 
 class Peer:
     """A named template of a command. With {kernel} it is a machine that boots, with
-    {program} it runs riscv64 programs, otherwise it is a program of the host's."""
+    {program} it runs riscv64 programs, otherwise it is a program of the host's.
+    Only doppel is both: `program`."""
 
-    def __init__(self, name, template, start=None):
+    def __init__(self, name, template, start=None, program=None):
         self.name = name
         self.template = template
         self.start = start  # the template that runs the bare-metal {elf}
+        self.program = program or (template if "{program}" in template else None)
+        if self.program and "{program}" not in shlex.split(self.program):
+            raise Failure(f"{name}: {{program}} is not a word of its own")
         self.kind = ("system" if "{kernel}" in template else
                      "program" if "{program}" in template else "native")
 
     def words(self, values, template=None):
         return [word.format(**values) for word in shlex.split(template or self.template)]
 
+    def program_words(self, command, root=None):
+        """Runs a command of the guest's, which finds its files in `root`. What the
+        template has after {program} stands for the command. None if it cannot."""
+        if not self.program:
+            return None
+        words = shlex.split(self.program)
+        words = words[:words.index("{program}")] + (["-L", root] if root else [])
+        return [str(word) for word in (*words, *command)]
+
 
 def find_peers(doppel, guest, text):
     """doppel, QEMU as it is installed, the host itself, and those that `text` names,
     one a line: NAME=TEMPLATE, or NAME:start=TEMPLATE for the row "start"."""
     word = shlex.quote(str(doppel))
-    peers = [Peer("doppel", word + DOPPEL_BOOT, word + " boot --memory {memory} {elf}")]
+    peers = [Peer("doppel", word + DOPPEL_BOOT, word + " boot --memory {memory} {elf}",
+                  word + " run" + PROGRAM)]
     if shutil.which("qemu-system-riscv64"):
         peers.append(Peer("qemu", "qemu-system-riscv64 " + QEMU_BOOT,
                           "qemu-system-riscv64 " + QEMU_OPTIONS + " -bios none -kernel {elf}"))
+    if shutil.which("qemu-riscv64"):
+        peers.append(Peer("qemu-riscv64", "qemu-riscv64" + PROGRAM))
     peers.append(Peer("native", f"{shlex.quote(str(guest.native))} {{group}} {{scale}}"))
     named = {peer.name: peer for peer in peers}
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -66,14 +83,15 @@ def find_peers(doppel, guest, text):
 class Run:
     """A process whose output is read with the time at which it came."""
 
-    def __init__(self, words, log, limit_s):
+    def __init__(self, words, log, limit_s, env=None):
         self.log = log
         self.output = bytearray()
         self.begin = time.monotonic()
         self.end = self.begin + limit_s
         # Input stays open and empty: some take its end for the user's leaving.
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, start_new_session=True)
+                                        stderr=subprocess.STDOUT, start_new_session=True,
+                                        env=env)
 
     def __enter__(self):
         return self
@@ -136,12 +154,13 @@ def run_machine(peer, values, log, limit_s):
         return ready_s, run.results()
 
 
-def run_program(peer, values, log, limit_s):
-    with Run(peer.words(values), log, limit_s) as run:
-        status, _ = run.wait()
+def run_program(words, log, limit_s, env=None):
+    """Returns the rows that it prints, and the seconds of all of it."""
+    with Run(words, log, limit_s, env) as run:
+        status, seconds = run.wait()
         if status:
             raise Failure(f"the benchmark ended with status {status}; see {log}")
-        return run.results()
+        return run.results(), seconds
 
 
 def run_idle(peer, values, log, limit_s, settle_s=5):

@@ -3,14 +3,16 @@
 """Compares doppel with other emulators: same guest, interleaved runs, medians.
 
     run.py [--doppel FILE] [--work FOLDER] [--repetitions N] [--scale N] [--groups A,B]
+           [--no-fetch]
 
 Other emulators are named in $DOPPEL_BENCH_PEERS, one NAME=TEMPLATE a line;
 bench/README.md has examples. The results are FOLDER/results.json and, as a table,
-FOLDER/results.md. The status is 1 when doppel failed, or two emulators computed
-different checksums.
+FOLDER/results.md; an interrupt writes what there is. The status is 1 when doppel
+failed, or two emulators computed different checksums.
 """
 import argparse
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -19,22 +21,29 @@ import subprocess
 import sys
 
 import peers as peers_module
+import process
 import report
 from guest import Guest
 from peers import Failure
 
-GROUPS = ("start", "idle", "integer", "fp", "memory", "system", "parallel")
+MACHINE_GROUPS = ("start", "idle", "integer", "fp", "memory", "system", "parallel")
+GROUPS = MACHINE_GROUPS + process.GROUPS
 START_RUNS = 5
 
 
 class Bench:
     def __init__(self, options):
         self.options = options
-        self.guest = Guest(options.work)
+        self.guest = Guest(options.work, bool(set(options.groups) & set(MACHINE_GROUPS)))
         self.peers = peers_module.find_peers(options.doppel, self.guest,
                                              os.environ.get("DOPPEL_BENCH_PEERS", ""))
         if options.peers:
             self.peers = [peer for peer in self.peers if peer.name in options.peers.split(",")]
+        self.workloads = process.Workloads(self.guest, options.doppel, options.work,
+                                           options.scale, options.fetch)
+        self.made = {}  # process group: its workloads
+        self.unable = set()  # (workload, peer) that is not tried again
+        self.skipped = []
         self.groups = {}  # row: group
         self.samples = {}  # row: {peer: [figure]}
         self.sums = {}  # row: {peer: checksum}
@@ -59,7 +68,7 @@ class Bench:
             if known != total:
                 self.failed.append(f"{peer.name}: {row} gives {total} after {known}")
 
-    def measure(self, group, peer):
+    def measure_machine(self, group, peer):
         log = self.options.work / f"{peer.name}-{group}.log"
         common = (peer, self.values(group), log, self.options.limit)
         if group == "start":
@@ -75,21 +84,63 @@ class Bench:
             # Boots with two harts are another row.
             self.add("boot" if group != "parallel" else "boot-2", "boot", peer, ready_s)
             self.add_rows(group, peer, rows)
-        elif peer.kind == "native" or group in ("integer", "fp", "memory"):
-            self.add_rows(group, peer, peers_module.run_program(*common))
+        elif peer.kind == "native":
+            rows, _ = peers_module.run_program(peer.words(common[1]), *common[2:])
+            self.add_rows(group, peer, rows)
+
+    def measure_workload(self, workload, peer):
+        words = workload.words(peer)
+        if not words or (workload.name, peer.name) in self.unable:
+            return
+        log = self.options.work / "process" / f"{peer.name}-{workload.name}.log"
+        limit_s = min(self.options.limit, process.LIMIT_S)
+        for _ in range(workload.runs):
+            try:
+                rows, seconds = peers_module.run_program(words, log, limit_s,
+                                                         self.workloads.environment())
+                if not workload.prints:
+                    rows = [(workload.name, seconds, workload.checksum())]
+                self.add_rows(workload.group, peer,
+                              [(process.row_name(row), *rest) for row, *rest in rows])
+            except (Failure, OSError):
+                self.unable.add((workload.name, peer.name))
+                raise
+
+    def workloads_of(self, group):
+        """Those of a process group; of a group that cannot be made, none."""
+        if group not in self.made:
+            progress(f"preparing {group}")
+            self.made[group] = []
+            try:
+                self.made[group] = self.workloads.make(group)
+            except Failure as error:
+                ours = str(error).startswith("doppel")
+                (self.failed if ours else self.skipped).append(f"{error}: {group} is skipped")
+        return self.made[group]
+
+    def parts(self, group):
+        """What peers take turns in: (name, how it is measured)."""
+        if group in MACHINE_GROUPS:
+            return [(group, functools.partial(self.measure_machine, group))]
+        return [(workload.name, functools.partial(self.measure_workload, workload))
+                for workload in self.workloads_of(group)]
 
     def run(self):
         for repetition in range(self.options.repetitions):
-            for group in self.options.groups.split(","):
-                # Whoever comes first would always find the host in the same state.
-                turn = repetition % len(self.peers)
-                for peer in self.peers[turn:] + self.peers[:turn]:
-                    progress(f"{repetition + 1}/{self.options.repetitions} {group} {peer.name}")
-                    try:
-                        self.measure(group, peer)
-                    except (Failure, OSError) as error:
-                        self.failed.append(f"{peer.name}: {group}: {error}")
+            for group in self.options.groups:
+                for index, (name, measure) in enumerate(self.parts(group)):
+                    self.take_turns(repetition, index, name, measure)
         progress("")
+
+    def take_turns(self, repetition, index, name, measure):
+        # Whoever comes first would always find the host in the same state.
+        turn = (repetition + index) % len(self.peers)
+        for peer in self.peers[turn:] + self.peers[:turn]:
+            progress(f"{repetition + 1}/{self.options.repetitions} {name} {peer.name}")
+            try:
+                measure(peer)
+            except (Failure, OSError) as error:
+                self.failed.append(f"{peer.name}: {name}: {error}")
 
     def compare_sums(self):
         """The same binary must compute the same everywhere."""
@@ -108,8 +159,9 @@ class Bench:
             "repetitions": self.options.repetitions,
             "peers": {peer.name: {"kind": peer.kind, "template": peer.template,
                                   "version": version(peer)} for peer in self.peers},
-            "groups": self.groups, "failed": self.failed,
-            "samples": {row: self.samples[row] for row in order if row in self.samples},
+            "groups": self.groups, "failed": self.failed, "skipped": self.skipped,
+            "samples": {row: self.samples[row] for row in dict.fromkeys([*order, *self.samples])
+                        if row in self.samples},
             "sums": self.sums,
         }
         path = self.options.work / "results.json"
@@ -154,7 +206,9 @@ def main():
     parser.add_argument("--scale", type=int, default=10, metavar="N",
                         help="size of the work, in tenths")
     parser.add_argument("--groups", default=",".join(GROUPS), metavar="A,B",
-                        help=f"of {', '.join(GROUPS)}")
+                        help=f"of {', '.join(GROUPS)}; 'machine' and 'process' are all of a kind")
+    parser.add_argument("--no-fetch", dest="fetch", action="store_false",
+                        help="skip the rows of programs that are not cached")
     parser.add_argument("--peers", metavar="A,B", help="only these")
     parser.add_argument("--limit", type=int, default=300, metavar="SECONDS",
                         help="longest time of one run")
@@ -163,17 +217,24 @@ def main():
     options.doppel = options.doppel.resolve()
     if not options.doppel.exists():
         parser.error(f"{options.doppel} is not there; build it with make")
-    if set(options.groups.split(",")) - set(GROUPS):
+    kinds = {"machine": MACHINE_GROUPS, "process": process.GROUPS}
+    options.groups = [group for word in options.groups.split(",")
+                      for group in kinds.get(word, [word])]
+    if set(options.groups) - set(GROUPS):
         parser.error(f"groups are {', '.join(GROUPS)}")
+    (options.work / "process").mkdir(parents=True, exist_ok=True)
 
     try:
         bench = Bench(options)
     except Failure as error:
         parser.error(str(error))
-    bench.run()
+    try:
+        bench.run()
+    except KeyboardInterrupt:
+        bench.failed.append("interrupted: later rows and repetitions are missing")
     bench.compare_sums()
     bench.write()
-    for text in bench.failed:
+    for text in bench.skipped + bench.failed:
         print(f"bench: {text}", file=sys.stderr)
     return any(text.startswith("doppel") for text in bench.failed)
 
