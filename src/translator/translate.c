@@ -640,6 +640,14 @@ static void emit_straddling(struct translation *tr, unsigned offset)
     emit_jmp(&tr->e, tr->t->thunks.execute_fetched);
 }
 
+static void learn_word(struct translation *tr, const struct insn *insn)
+{
+    if (!(isa_ops[insn->op].flags & X_RD) || insn->rd == 0)
+        return;
+    bool is_word = integer_makes_word(insn, tr->known_words) && tr->half_made != insn->rd;
+    tr->known_words = (tr->known_words & ~(1u << insn->rd)) | (unsigned)is_word << insn->rd;
+}
+
 static void translate_insns(struct translation *tr)
 {
     for (tr->at = 0; tr->at < tr->count; tr->at++) {
@@ -649,6 +657,7 @@ static void translate_insns(struct translation *tr)
         if (slot->is_entry) {
             pay_pending(tr);
             tr->known_boxed = 0;
+            tr->known_words = 0;
             tr->rax_at = NULL;
             if (slot->is_loop)
                 emit_align(&tr->e, LOOP_ALIGNMENT);
@@ -658,11 +667,13 @@ static void translate_insns(struct translation *tr)
         }
         tr->ended = false;
         tr->puts_last = false;
+        tr->half_made = 0;
         if (!translate_one(tr, &slot->insn)) {
             emit_fallback(tr, &slot->insn);
             tr->ended = ends_unit(&slot->insn);
         }
         slot = &tr->insns[tr->at]; /* perhaps it was more than one */
+        learn_word(tr, &slot->insn);
         unsigned next = slot->offset + slot->insn.length;
         bool follows = tr->at + 1 < tr->count && tr->insns[tr->at + 1].offset == next;
         if (!follows && !tr->ended)
@@ -854,6 +865,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     tr->has_compressed = extension_set_has(extensions, EXT_C);
     tr->rax_at = NULL;
     tr->count = tr->pending = tr->fixup_count = tr->link_count = tr->known_boxed = 0;
+    tr->known_words = 0;
     tr->access_count = 0;
     tr->is_user = t->options.user;
     clear_locals(tr);

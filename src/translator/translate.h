@@ -86,6 +86,10 @@ struct translation {
     unsigned rax_guest;
     bool puts_last; /* the current instruction ends with put_x, on all ways */
     const uint8_t *rax_at;
+    /* Integer registers that hold a sign-extended word, bit each; and one whose upper half
+     * the current instruction has not made, because the next does not look at it. */
+    unsigned known_words;
+    unsigned half_made;
     unsigned known_boxed; /* FP registers that hold a NaN-boxed single, bit each */
     struct translated_insn insns[UNIT_MAX_INSNS];
     struct fixup fixups[UNIT_MAX_LINKS];
@@ -126,6 +130,8 @@ bool rax_holds(const struct translation *tr, unsigned reg);
 /* Whether `insn` is one that takes its operand `reg` from rax, when it is there, and
  * overwrites it, and can not trap. */
 bool integer_consumes(const struct insn *insn, unsigned reg);
+/* Whether `insn` makes a sign-extended word, if `known` are those registers that hold one. */
+bool integer_makes_word(const struct insn *insn, unsigned known);
 /* The instruction that is executed right after the current one, whatever happens,
  * if that one ends with put_x; else NULL. */
 const struct insn *next_insn(const struct translation *tr);

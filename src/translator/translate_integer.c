@@ -36,6 +36,8 @@ static void finish(struct translation *tr, const struct insn *insn, unsigned hos
         unsigned target = target_x(tr, insn->rd, host);
         emit_rr(&tr->e, X86_MOVSXD, 8, target, host);
         host = target;
+    } else if (width == 4) {
+        tr->half_made = insn->rd;
     }
     put_x(tr, insn->rd, host);
 }
@@ -91,7 +93,8 @@ static void emit_addi(struct translation *tr, const struct insn *insn)
         return;
     }
     unsigned source = get_x(tr, insn->rs1, RAX);
-    if (insn->imm == 0 && row->width == 4)
+    bool is_word = tr->known_words >> insn->rs1 & 1;
+    if (insn->imm == 0 && row->width == 4 && !is_word)
         emit_rr(&tr->e, X86_MOVSXD, 8, target, source);
     else if (insn->imm == 0)
         copy_x(tr, target, insn->rs1);
@@ -591,6 +594,54 @@ bool integer_consumes(const struct insn *insn, unsigned reg)
     if (insn->rs1 == reg)
         return insn->rs2 != reg && insn->rs2 != 0;
     return insn->rs2 == reg && insn->rs1 != 0 && is_commutative(row->op);
+}
+
+/* ---- words ----
+ *
+ * Compilers extend signs once more where they do not know that it was done. */
+
+enum word_rule {
+    WORD_UNKNOWN,
+    WORD_ALWAYS,
+    WORD_OF_WORDS, /* if all its register operands are */
+};
+
+/* clang-format off */
+static const uint8_t word_rules[OP_COUNT] = {
+    [OP_lb] = WORD_ALWAYS, [OP_lh] = WORD_ALWAYS, [OP_lw] = WORD_ALWAYS,
+    [OP_lbu] = WORD_ALWAYS, [OP_lhu] = WORD_ALWAYS,
+    [OP_lui] = WORD_ALWAYS, [OP_addiw] = WORD_ALWAYS,
+    [OP_slliw] = WORD_ALWAYS, [OP_srliw] = WORD_ALWAYS, [OP_sraiw] = WORD_ALWAYS,
+    [OP_addw] = WORD_ALWAYS, [OP_subw] = WORD_ALWAYS,
+    [OP_sllw] = WORD_ALWAYS, [OP_srlw] = WORD_ALWAYS, [OP_sraw] = WORD_ALWAYS,
+    [OP_mulw] = WORD_ALWAYS, [OP_divw] = WORD_ALWAYS, [OP_divuw] = WORD_ALWAYS,
+    [OP_remw] = WORD_ALWAYS, [OP_remuw] = WORD_ALWAYS,
+    [OP_slt] = WORD_ALWAYS, [OP_sltu] = WORD_ALWAYS,
+    [OP_slti] = WORD_ALWAYS, [OP_sltiu] = WORD_ALWAYS,
+    [OP_and] = WORD_OF_WORDS, [OP_or] = WORD_OF_WORDS, [OP_xor] = WORD_OF_WORDS,
+    [OP_andi] = WORD_OF_WORDS, [OP_ori] = WORD_OF_WORDS, [OP_xori] = WORD_OF_WORDS,
+};
+/* clang-format on */
+
+bool integer_makes_word(const struct insn *insn, unsigned known)
+{
+    uint32_t flags = isa_ops[insn->op].flags;
+    unsigned operands =
+        (flags & X_RS1 ? 1u << insn->rs1 : 0) | (flags & X_RS2 ? 1u << insn->rs2 : 0);
+    bool are_words = (operands & ~(known | 1u)) == 0; /* x0 is one */
+
+    /* Copies, and small constants. */
+    if (insn->op == OP_addi)
+        return insn->rs1 == 0 || (insn->imm == 0 && are_words);
+    switch ((enum word_rule)word_rules[insn->op]) {
+    case WORD_UNKNOWN:
+        return false;
+    case WORD_ALWAYS:
+        return true;
+    case WORD_OF_WORDS:
+        return are_words;
+    }
+    return false;
 }
 
 bool translate_integer(struct translation *tr, const struct insn *insn)
