@@ -150,7 +150,9 @@ def run_in_machine(options, names):
     package = pathlib.Path(tool("fetch_guests.py", "linux-image-riscv64").split(" ", 1)[1].strip())
     kernel = sorted((package / "boot").glob("vmlinu[xz]-*"))[-1]
     archive = options.build / "machine.cpio.gz"
-    adds = [word for name in names for word in ("--add", f"{options.build / name}:/programs/{name}")]
+    adds = []
+    for name in names:
+        adds += ["--add", f"{options.build / name}:/programs/{name}"]
     script = MACHINE_INIT.replace("NAMES", " ".join(names)).replace("TIMEOUT", str(TIMEOUT_S))
     tool("make_initramfs.py", *adds, "--exec", script, str(archive))
     result = subprocess.run([options.doppel, "boot", "--cpus", "2", "--memory", "1G",

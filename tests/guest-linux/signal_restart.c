@@ -3,7 +3,7 @@
  * which return EINTR in any case, and what they tell then.
  *
  * In each case, a timer sends SIGALRM while the call waits, and a child that was forked
- * before makes the call's wait end a little later, if it goes on. */
+ * before makes the call's wait end after the handler, if it goes on. */
 #include "check.h"
 
 #include <linux/futex.h>
@@ -21,14 +21,32 @@
 #include <sys/un.h>
 
 #define SIGNAL_MS 25
-#define END_MS    60
+#define END_MS    10
 
 static volatile sig_atomic_t handled;
+/* What children have, too: a futex, how often the handler ran, a semaphore. */
+static int *shared;
+enum { FUTEX = 0, HANDLED = 8, SEMAPHORE = 16 };
 
 static void on_alarm(int number)
 {
     (void)number;
     handled++;
+    __atomic_store_n(&shared[HANDLED], handled, __ATOMIC_RELEASE);
+}
+
+/* For the child: the call has been interrupted. */
+static void wait_for_handler(void)
+{
+    while (__atomic_load_n(&shared[HANDLED], __ATOMIC_ACQUIRE) == 0)
+        sleep_ms(1);
+    sleep_ms(END_MS);
+}
+
+static void share(void)
+{
+    shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(shared == MAP_FAILED ? -1 : 0, "mmap of shared memory");
 }
 
 /* The signal comes again: one that comes before the call would not interrupt it. */
@@ -51,9 +69,8 @@ static void disarm(void)
 
 /* ---- the calls; each returns its result ---- */
 
-static int fds[2];  /* a pipe or a pair of sockets */
-static int *shared; /* memory that the child has, too */
-static int object;  /* an ipc object, a file */
+static int fds[2]; /* a pipe or a pair of sockets */
+static int object; /* an ipc object, a file */
 
 static long call_read(void)
 {
@@ -136,12 +153,12 @@ static void end_futex(void)
 
 static long call_semaphore(void)
 {
-    return sem_wait((sem_t *)(shared + 16));
+    return sem_wait((sem_t *)(shared + SEMAPHORE));
 }
 
 static void end_semaphore(void)
 {
-    sem_post((sem_t *)(shared + 16));
+    sem_post((sem_t *)(shared + SEMAPHORE));
 }
 
 static pid_t helper;
@@ -314,7 +331,7 @@ static void with_listener(void)
 
 static void with_semaphore(void)
 {
-    MUST(sem_init((sem_t *)(shared + 16), 1, 0));
+    MUST(sem_init((sem_t *)(shared + SEMAPHORE), 1, 0));
 }
 
 static void with_zero(void)
@@ -424,11 +441,12 @@ static void remove_objects(const struct restart_case *c)
 static long run_case(const struct restart_case *c, int flags, bool ending)
 {
     c->prepare();
+    shared[HANDLED] = 0;
     helper = check_fork();
     if (helper == 0) {
         while (!ending)
             pause();
-        sleep_ms(END_MS);
+        wait_for_handler();
         c->end();
         _exit(0);
     }
@@ -480,7 +498,7 @@ static void test_cases(void)
             snprintf(folder, sizeof(folder), "group%zu", i);
             MUST(mkdir(folder, 0700));
             MUST(chdir(folder));
-            shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+            share();
             run_group(i, GROUPS);
             _exit(check_status());
         }
@@ -645,11 +663,11 @@ static void test_storm(void)
 
 static void test_priority_lock(void)
 {
-    shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    share();
     pid_t child = check_fork();
     if (child == 0) {
         *shared = getpid();
-        sleep_ms(END_MS);
+        wait_for_handler();
         syscall(SYS_futex, shared, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
         sleep_ms(END_MS);
         _exit(0);
@@ -668,6 +686,7 @@ static void test_priority_lock(void)
 int main(void)
 {
     check_enter_scratch();
+    share();
     test_cases();
     test_remaining_time();
     test_partial_transfer();

@@ -10,6 +10,7 @@ and Java: 1 GB of packages, half an hour. --repeat runs what depends on chance N
 --reference runs the cases under qemu-riscv64 in doppel's place, to test the tests.
 """
 import hashlib
+import importlib
 import re
 import sys
 import time
@@ -17,166 +18,41 @@ import time
 import roots
 import tap
 from process import Doppel
-from roots import run, run_native
-from tap import case, check, check_equal, check_in
+from roots import program_case, run, run_native
+from tap import check, check_equal, check_in
 
-SHORT = ("python3", "bash", "coreutils", "perl-base", "sqlite3", "xz-utils", "zstd", "tar", "openssl")
+SHORT = ("python3", "bash", "dash", "coreutils", "perl-base", "sqlite3", "xz-utils", "zstd", "tar",
+         "openssl")
 PYTHON = "usr/bin/python3.13"
 BASH = "usr/bin/bash"
-
-# Cases that qemu-riscv64 7.2 does not pass, and why.
-CANNOT_EXECUTE = "without binfmt_misc, its programs execute no riscv64 programs"
-QEMU_CANNOT = {
-    "Python's threads, processes, signals, sockets and asyncio work": CANNOT_EXECUTE,
-    "Python's processes share work by fork, spawn and fork server": CANNOT_EXECUTE,
-    "what a program executes is the tree's, not the host's": CANNOT_EXECUTE,
-    "bash controls jobs on a terminal": CANNOT_EXECUTE,
-}
-
+WORKLOADS = roots.WORKLOADS
 
 def short_root():
     return roots.fetch(*SHORT)
 
 
-def program_case(sentence, limit_s=roots.RUN_S, long=False):
-    """A case that is skipped where the reference cannot do it."""
-    def register(function):
-        def wrapped(folder):
-            if tap.options.reference and sentence in QEMU_CANNOT:
-                raise tap.Skip(f"qemu-riscv64: {QEMU_CANNOT[sentence]}")
-            function(folder)
-        return case(sentence, limit_s=limit_s, long=long)(wrapped)
-    return register
-
-
 # ---- Python ----
 
 # Does not depend on the version of Python.
-COMPUTING = r"""
-import base64, collections, decimal, fractions, hashlib, heapq, itertools, json, math, random
-import re, statistics, string, struct, textwrap, zlib
-random.seed(42, version=2)
-words = ["".join(random.choice(string.ascii_lowercase) for _ in range(random.randint(1, 9)))
-         for _ in range(20000)]
-print(collections.Counter(words).most_common(7), hash(tuple(range(1000))))
-print(hashlib.sha256(" ".join(sorted(words)).encode()).hexdigest())
-print(hashlib.md5(json.dumps({w: len(w) for w in words}, sort_keys=True).encode()).hexdigest())
-print(2 ** 4000 % (10 ** 50 + 151), math.factorial(300) // 3 ** 200)
-numbers = [random.gauss(0, 1) * 10 ** random.randint(-300, 300) for _ in range(5000)]
-print(hashlib.sha1("".join(map(repr, numbers)).encode()).hexdigest(), repr(math.fsum(numbers)))
-print([repr(f(0.7)) for f in (math.sqrt, math.floor, math.ceil, float.hex)])
-decimal.getcontext().prec = 60
-print(decimal.Decimal(2).sqrt(), fractions.Fraction(355, 113).limit_denominator(50))
-print(zlib.crc32(zlib.decompress(zlib.compress(" ".join(words).encode(), 9))))
-print(re.sub(r"(\w)(\w*?)(\1)", r"<\2>", " ".join(words[:200])))
-print(struct.pack("<dfqIhb", math.pi, 2.5, -2 ** 62, 2 ** 32 - 1, -7, 3).hex())
-print(base64.b85encode(bytes(range(256))).decode(), statistics.median(numbers[:99]))
-print(sum(1 for p in itertools.permutations(range(7)) if p[0] < p[-1]))
-grid = [[(x * y) % 7 for x in range(60)] for y in range(60)]
-print(hashlib.sha256(str([[sum(a * b for a, b in zip(r, c)) for c in zip(*grid)]
-                          for r in grid]).encode()).hexdigest())
-def primes(n):
-    sieve = bytearray([1]) * (n + 1)
-    for i in range(2, int(n ** 0.5) + 1):
-        if sieve[i]:
-            sieve[i * i::i] = bytes(len(sieve[i * i::i]))
-    return sum(sieve[2:])
-print(primes(200000))
-"""
 
 
 @program_case("Python computes what the host's Python computes")
 def _(_):
-    wanted = run_native(sys.executable, "-I", "-c", COMPUTING)
-    check_equal(run(short_root(), PYTHON, "-I", "-c", COMPUTING), wanted, "output")
-
-
-CONCURRENT = r"""
-import asyncio, concurrent.futures, os, queue, signal, subprocess, sys, threading, time
-counter, lock = 0, threading.Lock()
-def count():
-    global counter
-    for _ in range(2000):
-        with lock:
-            counter += 1
-threads = [threading.Thread(target=count) for _ in range(8)]
-[t.start() for t in threads]
-[t.join() for t in threads]
-print("threads", counter)
-with concurrent.futures.ThreadPoolExecutor(4) as pool:
-    print("pool", sum(pool.map(lambda n: n * n, range(500))))
-out = subprocess.run([sys.executable, "-c", "import sys; print(sys.argv[1:], input())", "a b"],
-                     input="from the parent", capture_output=True, text=True, check=True)
-print("subprocess", out.stdout.strip())
-print("status", subprocess.run([sys.executable, "-c", "raise SystemExit(7)"]).returncode)
-child = subprocess.Popen([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)"],
-                         stdout=subprocess.PIPE)
-child.stdout.readline()
-child.terminate()
-print("terminated", child.wait())
-try:
-    subprocess.run(["/no/such/program"])
-except FileNotFoundError as error:
-    print("missing", error.errno)
-r, w = os.pipe()
-pid = os.fork()
-if pid == 0:
-    os.write(w, b"forked")
-    os._exit(3)
-print(os.read(r, 100), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-hits = []
-signal.signal(signal.SIGALRM, lambda number, frame: hits.append(number))
-signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-while len(hits) < 5:
-    time.sleep(1)
-signal.setitimer(signal.ITIMER_REAL, 0)
-print("signals", set(hits))
-async def serve(reader, writer):
-    writer.write((await reader.readline()).upper())
-    await writer.drain()
-    writer.close()
-async def ask(port, text):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(text.encode() + b"\n")
-    answer = await reader.read()
-    writer.close()
-    return answer
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    print("sockets", await asyncio.gather(*(ask(port, f"line {i}") for i in range(20))))
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "print('async')",
-                                                   stdout=asyncio.subprocess.PIPE)
-    print("process", (await process.communicate())[0])
-asyncio.run(main())
-"""
+    script = WORKLOADS / "computing.py"
+    wanted = run_native(sys.executable, "-I", script)
+    check_equal(run(short_root(), PYTHON, "-I", script), wanted, "output")
 
 
 @program_case("Python's threads, processes, signals, sockets and asyncio work", limit_s=90)
 def _(_):
-    wanted = run_native(sys.executable, "-I", "-c", CONCURRENT)
-    check_equal(run(short_root(), PYTHON, "-I", "-c", CONCURRENT), wanted, "output")
-
-
-MULTIPROCESSING = r"""
-import multiprocessing as mp
-def square(n):
-    return n * n
-if __name__ == "__main__":
-    for method in ("fork", "spawn", "forkserver"):
-        with mp.get_context(method).Pool(2) as pool:
-            print(method, sum(pool.map(square, range(100))))
-    with mp.Manager() as manager:
-        shared = manager.dict()
-        shared["key"] = "value"
-        print(dict(shared))
-"""
+    script = WORKLOADS / "threads_and_children.py"
+    wanted = run_native(sys.executable, "-I", script)
+    check_equal(run(short_root(), PYTHON, "-I", script), wanted, "output")
 
 
 @program_case("Python's processes share work by fork, spawn and fork server", limit_s=120)
-def _(folder):
-    script = folder / "multi.py"
-    script.write_text(MULTIPROCESSING)
+def _(_):
+    script = WORKLOADS / "processes.py"
     wanted = run_native(sys.executable, script)
     check_equal(run(short_root(), PYTHON, script, limit_s=100), wanted, "output")
 
@@ -192,42 +68,14 @@ def _(_):
 
 # ---- bash ----
 
-SCRIPT = r"""
-set -u
-seq 1 2000 | sort -rn | head -5 | tr '\n' ' '; echo
-printf '%s\n' {a..e}{1..3} | paste -sd, | sed 's/,/;/g'
-declare -A table=([one]=1 [two]=2)
-for key in "${!table[@]}"; do echo "$key=${table[$key]}"; done | sort
-f() { local n=$1; (( n < 2 )) && { echo "$n"; return; }; echo $(( $(f $((n-1))) + $(f $((n-2))) )); }
-f 9
-cat <<END | while read -r line; do echo "<$line>"; done
-a here document
-with $((6 * 7)) lines
-END
-diff <(seq 1 5) <(seq 2 6); echo "diff $?"
-(exit 3); echo "status $?"
-false | true | (exit 4); echo "${PIPESTATUS[*]}"
-trap 'echo trapped' USR1; kill -USR1 $$; trap 'echo bye' EXIT
-for i in 1 2 3; do (sleep 0.0$i; exit $i) & pids+=($!); done
-for pid in "${pids[@]}"; do wait "$pid"; echo "waited $?"; done
-sleep 60 & kill $!; wait $!; echo "killed $?"
-bash -c 'kill -SEGV $$'; echo "died $?"
-coproc { read -r x; echo "got $x"; }; echo hello >&${COPROC[1]}; read -r answer <&${COPROC[0]}; echo "$answer"
-mkdir d && echo text >d/f && cp d/f d/g && mv d/g d/h && ln -s h d/l && cat d/l && wc -c <d/h && ls d
-[[ abc =~ ^(a)(.*)$ ]] && echo "${BASH_REMATCH[2]}"; echo "${PATH%%:*}" | md5sum
-nothing-like-this 2>/dev/null; echo "not found $?"
-[ -t 0 ] || echo "no terminal"; ulimit -n 100; ulimit -n
-"""
-
 
 @program_case("bash runs pipes, jobs, traps and substitutions as the host's bash does", limit_s=90)
 def _(folder):
-    results = []
-    for name, execute in (("native", run_native), ("guest", lambda *a, **o: run(short_root(), *a, **o))):
-        place = folder / name
-        place.mkdir()
-        results.append(execute(BASH, "-c", SCRIPT, cwd=place))
-    check_equal(results[1], results[0], "output")
+    script = WORKLOADS / "pipes.sh"
+    (folder / "native").mkdir()
+    (folder / "guest").mkdir()
+    wanted = run_native(BASH, script, cwd=folder / "native")
+    check_equal(run(short_root(), BASH, script, cwd=folder / "guest"), wanted, "output")
 
 
 @program_case("bash controls jobs on a terminal", limit_s=90)
@@ -270,37 +118,19 @@ def _(_):
 def _(_):
     told = run(short_root(), BASH, "-c", "uname -m; readlink /proc/self/exe; python3 -c "
                "'import platform; print(platform.machine())'; type -p perl")
-    check_equal(told.decode().split(), ["riscv64", str(short_root() / "usr/bin/readlink"), "riscv64",
-                                        "/usr/bin/perl"], "machines and paths")
+    readlink = str(short_root() / "usr/bin/readlink")
+    check_equal(told.decode().split(), ["riscv64", readlink, "riscv64", "/usr/bin/perl"],
+                "machines and paths")
 
 
 # ---- perl, sqlite ----
 
-PERL = r"""
-use strict; use warnings;
-my ($seed, @numbers) = (1);
-for (1 .. 20000) { $seed = ($seed * 1103515245 + 12345) % 2147483648; push @numbers, $seed; }
-my %count; $count{$_ % 97}++ for @numbers;
-print join(",", map { "$_=$count{$_}" } sort { $count{$b} <=> $count{$a} || $a <=> $b } keys %count), "\n";
-printf "%.15g %s %s\n", eval { my $s = 0; $s += sqrt $_ for @numbers; $s }, 10 / 3, 1e21 + 1;
-my $text = join " ", map { sprintf "%x", $_ } @numbers[0 .. 999];
-my $n = () = $text =~ /([a-f])\d+\1/g; print "$n ", ($text =~ tr/a-f//), "\n";
-(my $copy = $text) =~ s/(\w+) (\w+)/$2 $1/g; print substr($copy, 0, 200), "\n";
-print unpack("H*", pack("NnCd>w", 1, 2, 3, 1.5, 1 << 40)), " ", crypt_free(), "\n";
-sub crypt_free { my $h = 5381; $h = ($h * 33 + ord) & 0xffffffff for split //, $text; return $h; }
-my @sorted = sort { $a <=> $b } @numbers; print "@sorted[0 .. 4] @sorted[-5 .. -1]\n";
-open(my $pipe, "-|", "echo from a pipe") or die; print <$pipe>; close $pipe;
-my $pid = fork // die; if (!$pid) { exit 9 } waitpid $pid, 0; print $? >> 8, "\n";
-local $SIG{ALRM} = sub { print "alarm\n" }; alarm 1; select undef, undef, undef, 5;
-print join("|", map { ucfirst lc } "some WORDS here" =~ /\w+/g), " ", "a" x 5, "\n";
-my @nested = ([1, [2, 3]], { k => [4] }); print $nested[0][1][1] + $nested[1]{k}[0], "\n";
-"""
-
 
 @program_case("perl makes what the host's perl makes")
 def _(_):
-    wanted = run_native("perl", "-e", PERL)
-    check_equal(run(short_root(), "usr/bin/perl", "-e", PERL), wanted, "output")
+    script = WORKLOADS / "numbers.pl"
+    wanted = run_native("perl", script)
+    check_equal(run(short_root(), "usr/bin/perl", script), wanted, "output")
 
 
 def sql_script(rows):
@@ -321,9 +151,10 @@ def sql_script(rows):
               "SELECT id, depth FROM up;",
               "UPDATE item SET price = price * 2 WHERE id % 3 = 0;",
               "DELETE FROM item WHERE name LIKE '%7%';",
-              "SELECT name, printf('%.3f', price), row_number() OVER (ORDER BY price, id) FROM item "
-              "ORDER BY price, id LIMIT 50;",
-              "SELECT hex(group_concat(id)) FROM (SELECT id FROM item ORDER BY name, id LIMIT 900);",
+              "SELECT name, printf('%.3f', price), row_number() OVER (ORDER BY price, id) "
+              "FROM item ORDER BY price, id LIMIT 50;",
+              "SELECT hex(group_concat(id)) FROM "
+              "(SELECT id FROM item ORDER BY name, id LIMIT 900);",
               "PRAGMA integrity_check;", "VACUUM;", "SELECT count(*), total(price) FROM item;"]
     return "\n".join(lines)
 
@@ -359,7 +190,8 @@ def _(folder):
     for program, options in (("xz", ["-6", "-T1"]), ("zstd", ["-9", "-q"])):
         packed = run(short_root(), f"usr/bin/{program}", *options, "-c", plain)
         check(len(packed) < len(data) * 9 // 10, f"{program} made {len(packed)} bytes")
-        check_equal(run_native(program, "-dc", text=packed), data, f"{program}: packed by the guest")
+        got = run_native(program, "-dc", text=packed)
+        check_equal(got, data, f"{program}: packed by the guest")
         packed = run_native(program, *options, "-c", plain)
         got = run(short_root(), f"usr/bin/{program}", "-dc", text=packed)
         check_equal(got, data, f"{program}: packed by the host")
@@ -410,7 +242,8 @@ def _(folder):
             arguments[3] = arguments[3][:48]
         check_equal(hashlib.sha256(run(*guest, *arguments)).hexdigest(),
                     hashlib.sha256(run_native("openssl", *arguments)).hexdigest(), cipher)
-    for kind in (["-algorithm", "ED25519"], ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+    for kind in (["-algorithm", "ED25519"],
+                 ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
                  ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]):
         key, public, signature = (folder / name for name in ("key", "public", "signature"))
         run(*guest, "genpkey", *kind, "-out", key)
@@ -440,4 +273,6 @@ def add_options(parser):
 
 
 if __name__ == "__main__":
+    importlib.import_module("programs_long")
+    roots.prefetch(*SHORT)
     tap.main(__doc__.splitlines()[0], add_options)

@@ -2,9 +2,9 @@
 """Programs of Debian 13 for riscv64, unmodified, under `doppel run` or, to test the tests,
 under qemu-riscv64 (--reference)."""
 import functools
-import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -12,8 +12,30 @@ import guests
 import tap
 
 RUN_S = 60
+# What the programs are given to do.
+WORKLOADS = pathlib.Path(__file__).resolve().parent / "workloads"
 # What there is of a program's environment.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "LANG": "C.UTF-8"}
+
+# Cases that qemu-riscv64 7.2 does not pass, and why.
+CANNOT_EXECUTE = "without binfmt_misc, its programs execute no riscv64 programs"
+QEMU_CANNOT = {
+    "Python's threads, processes, signals, sockets and asyncio work": CANNOT_EXECUTE,
+    "Python's processes share work by fork, spawn and fork server": CANNOT_EXECUTE,
+    "what a program executes is the tree's, not the host's": CANNOT_EXECUTE,
+    "bash controls jobs on a terminal": CANNOT_EXECUTE,
+}
+
+
+def program_case(sentence, limit_s=RUN_S, long=False):
+    """A case that is skipped where the reference cannot do it."""
+    def register(function):
+        def wrapped(folder):
+            if tap.options.reference and sentence in QEMU_CANNOT:
+                raise tap.Skip(f"qemu-riscv64: {QEMU_CANNOT[sentence]}")
+            function(folder)
+        return tap.case(sentence, limit_s=limit_s, long=long)(wrapped)
+    return register
 
 
 @functools.lru_cache(None)
@@ -21,6 +43,14 @@ def fetch(*packages):
     """A tree with these packages and all that they depend on."""
     line = guests.run_tool("fetch_guests.py", "--root", *packages)
     return pathlib.Path(line.split(" ", 1)[1].strip())
+
+
+def prefetch(*packages):
+    """Outside of any case's time limit; a failure shows in the cases that need them."""
+    try:
+        fetch(*packages)
+    except tap.Skip as reason:
+        tap.comment(f"{' '.join(packages)}: {reason}")
 
 
 def emulator(root):
@@ -102,11 +132,6 @@ def start(root, program, *arguments, **options):
 
 
 def free_port():
-    import socket  # pylint: disable=import-outside-toplevel
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-def is_root():
-    return os.geteuid() == 0
