@@ -225,7 +225,6 @@ static void test_much_code(void)
 static char *patched;
 static atomic_int patched_value, patching_ends;
 static atomic_long patched_calls;
-static atomic_long patched_calls;
 
 static void *patch(void *unused)
 {

@@ -33,7 +33,7 @@ def python_test(name):
                      limit_s=1000, env=roots.environment(TMPDIR=str(folder)))
         check_in(b"Result: SUCCESS", output[-500:], "the last lines")
         found = re.search(rb"Total tests: run=([\d,]+)", output)
-        check(found and int(found[1].replace(b",", b"")) > 50, "few tests ran")
+        check(found and int(found[1].replace(b",", b"")) > 0, "no test ran")
 
 
 for test in ("test_json", "test_re", "test_subprocess", "test_threading", "test_signal",
