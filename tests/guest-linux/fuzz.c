@@ -4,12 +4,13 @@
  *
  *     fuzz COUNT SEED
  *
- * Each call follows from the seed and its number alone. A child makes the calls in a
+ * Each call follows from the seed and its number alone, and from where the host has its
+ * memory. A child makes the calls in a
  * folder of its own; when one makes it end or hang, the parent starts another, which goes
  * on with the next call. No call may reach beyond that: calls with an effect on the
  * system or on other processes are left out (see `excluded`), paths are names without
  * slashes or dots, and memory is only changed within an arena that has nothing near it. */
-#include "check.h"
+#include "host_ranges.h"
 
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -265,6 +266,15 @@ static bool is_memory_kept(void)
 
 /* ---- arguments ---- */
 
+/* What runs the program has memory there, if it said where; else it might. */
+static long any_host_pointer(void)
+{
+    if (host_range_count == 0)
+        return (long)(0x7ffff7fff000 - (below(1ul << 26) & ~7ul));
+    const struct host_range *range = &host_ranges[below(host_range_count)];
+    return (long)(range->start + (below(range->end - range->start) & ~7ul));
+}
+
 static long any_pointer(void)
 {
     /* Where a host has programs, libraries, stacks, when it does not randomise. */
@@ -286,7 +296,7 @@ static long any_pointer(void)
     case 4:
         return (long)(places[below(COUNT(places))] + below(4096) * (below(2)));
     case 5:
-        return (long)(0x7ffff7fff000 - (below(1ul << 26) & ~7ul));
+        return any_host_pointer();
     case 6:
         return (long)arena + (long)offset;
     default:
@@ -590,6 +600,7 @@ int main(int count, char **arguments)
 {
     long calls = count > 1 ? atol(arguments[1]) : 1000;
     seed = count > 2 ? strtoul(arguments[2], NULL, 0) : 1;
+    read_host_ranges();
     check_print("# %ld calls, seed %lu", calls, seed);
     check_enter_scratch();
     shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

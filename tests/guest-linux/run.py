@@ -34,17 +34,19 @@ QEMU = ["qemu-riscv64", "-R", "0x4000000000"]
 DEVIATIONS = HERE / "qemu_deviations.txt"
 PROGRAMS = ["files", "directories", "xattrs", "vectors", "pipes", "events", "sockets", "memory",
             "memory_faults", "registers", "code", "signals", "signal_restart", "signal_defaults",
-            "threads", "processes", "execution", "identity", "time", "ipc", "misc", "fp"]
+            "threads", "processes", "execution", "identity", "time", "ipc", "misc", "fp",
+            "host_memory"]
 TIMEOUT_S = 60
 FUZZ_CALLS = 10000
 NO_RANDOM_ADDRESSES = 0x40000  # personality(2)
+ADDRESSES_END = 1 << 38
 
 MACHINE_INIT = """
 mkdir -p /dev/mqueue && mount -t mqueue none /dev/mqueue
 cd /tmp
 for name in NAMES; do
     echo "program $name"
-    timeout TIMEOUT /programs/$name
+    timeout TIMEOUT /programs/$name </dev/null
     echo "status $?"
 done
 """
@@ -115,16 +117,39 @@ def without_random_addresses():
     ctypes.CDLL(None).personality(NO_RANDOM_ADDRESSES)
 
 
-def run_here(command, prepare=None, timeout_s=TIMEOUT_S):
+def memory_of_host(pid):
+    """Lines that say what is mapped beyond the addresses of programs."""
+    lines = []
+    for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
+        area, protection = line.split()[:2]
+        start, end = (int(word, 16) for word in area.split("-"))
+        if start >= ADDRESSES_END and protection[0] == "r":
+            lines.append(f"{start:x} {end:x} {protection}")
+    return "".join(line + "\n" for line in lines)
+
+
+def converse(process, tells_memory, timeout_s):
+    """What the process prints. One that waits for "ready" is told its own memory."""
+    begin, text = b"", b""
+    if tells_memory:
+        begin = process.stdout.readline()
+        text = memory_of_host(process.pid).encode() if begin == b"ready\n" else b""
+    output, errors = process.communicate(text, timeout=timeout_s)
+    return begin + output, errors
+
+
+def run_here(command, timeout_s=TIMEOUT_S, prepare=None, tells_memory=False):
     """A program with a session and a folder of its own."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="guest-linux-run-"))
     environment = dict(os.environ, TMPDIR=str(folder), LC_ALL="C")
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, cwd=folder, env=environment,
+    # Without a buffer, which would hide from communicate() what was not yet read.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE if tells_memory else
+                               subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, cwd=folder, env=environment, bufsize=0,
                                start_new_session=True, preexec_fn=prepare)
     status = None
     try:
-        output, errors = process.communicate(timeout=timeout_s)
+        output, errors = converse(process, tells_memory, timeout_s)
         status = process.returncode
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
@@ -155,11 +180,14 @@ def run_in_machine(options, names):
         adds += ["--add", f"{options.build / name}:/programs/{name}"]
     script = MACHINE_INIT.replace("NAMES", " ".join(names)).replace("TIMEOUT", str(TIMEOUT_S))
     tool("make_initramfs.py", *adds, "--exec", script, str(archive))
-    result = subprocess.run([options.doppel, "boot", "--cpus", "2", "--memory", "1G",
-                             "--kernel", str(kernel), "--initrd", str(archive),
-                             "--append", "quiet loglevel=3"], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, timeout=TIMEOUT_S * len(names), check=False)
-    text = result.stdout.decode(errors="replace").replace("\r", "")
+    command = [options.doppel, "boot", "--cpus", "2", "--memory", "1G", "--kernel", str(kernel),
+               "--initrd", str(archive), "--append", "quiet loglevel=3"]
+    try:
+        output = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                timeout=TIMEOUT_S * (len(names) + 1), check=False).stdout
+    except subprocess.TimeoutExpired as late:
+        output = late.stdout or b""
+    text = output.decode(errors="replace").replace("\r", "")
     runs = {}
     for part in re.split(r"^program ", text, flags=re.M)[1:]:
         name, *lines = part.splitlines()
@@ -256,7 +284,7 @@ def run_programs(options, report, names):
         elif options.reference:
             run = run_here([*QEMU, str(elf)], timeout_s=TIMEOUT_S)
         else:
-            run = run_here(doppel_command(options, elf))
+            run = run_here(doppel_command(options, elf), tells_memory=name == "host_memory")
         judge(report, name, run, deviations.get(name, ()))
         if not options.machine:
             report.comment(f"{name}: {time.monotonic() - start:.1f} s")
@@ -268,8 +296,9 @@ def run_fuzz(options, report):
     elf = build(options.build, "fuzz")
     command = ([*QEMU, str(elf), *arguments] if options.reference
                else doppel_command(options, elf, *arguments))
-    judge(report, "fuzz", run_here(command, without_random_addresses,
-                                   TIMEOUT_S + options.fuzz // 100), ())
+    run = run_here(command, TIMEOUT_S + options.fuzz // 100, without_random_addresses,
+                   not options.reference)
+    judge(report, "fuzz", run, ())
 
 
 def main():
