@@ -174,29 +174,8 @@ static bool is_unchanged(const struct translator *t, const struct guest_page *pa
     return memcmp(unit->source, page->ram + unit->first, (size_t)(unit->last - unit->first)) == 0;
 }
 
-/* Kills the units of `page` whose code has changed; whether there were any. */
-static bool check_page(struct translator *t, struct guest_page *page)
-{
-    struct unit **link = &page->units;
-    bool changed = false;
-
-    t->stats.pages_checked++;
-    while (*link) {
-        struct unit *unit = *link;
-        if (is_unchanged(t, page, unit)) {
-            link = &unit->next;
-            continue;
-        }
-        *link = unit->next;
-        kill_unit(t, page, unit);
-        changed = true;
-    }
-    if (changed)
-        unlink_page(t, page);
-    return changed;
-}
-
-/* The same for those that have something in [first, last) of the page, changed or not. */
+/* Kills the units that have something in [first, last) of the page and have changed, or with
+ * `all` any of them; whether there were any. */
 static bool kill_range(struct translator *t, struct guest_page *page, uint64_t first, uint64_t last,
                        bool all)
 {
@@ -216,6 +195,13 @@ static bool kill_range(struct translator *t, struct guest_page *page, uint64_t f
     if (changed)
         unlink_page(t, page);
     return changed;
+}
+
+/* The same for all whose code has changed. */
+static bool check_page(struct translator *t, struct guest_page *page)
+{
+    t->stats.pages_checked++;
+    return kill_range(t, page, 0, UINT64_MAX, false);
 }
 
 void cache_invalidate(struct translator *t, gva_t first, gva_t last, bool all)
