@@ -144,6 +144,27 @@ static void create_pci(struct machine *machine)
     list_device(machine, "pci", &pci_host_ops, &machine->pci);
 }
 
+static unsigned create_nets(struct machine *machine, unsigned slot)
+{
+    for (unsigned i = 0; i < machine->config.net_count; i++) {
+        const struct machine_net *config = &machine->config.nets[i];
+        struct machine_net_device *net = &machine->nets[i];
+        struct virtio_net_config virtio = {.space = &machine->space,
+                                           .link = config->port,
+                                           .mtu = config->mtu,
+                                           .checksums_are_good = config->checksums_are_good};
+        char name[24];
+        memcpy(virtio.address, config->address, sizeof(virtio.address));
+        virtio_net_init(&net->net, &virtio);
+        virtio_pci_init(&net->pci, &net->net.virtio, &machine->pci, slot++);
+        snprintf(name, sizeof(name), "net%u", i);
+        list_device(machine, name, &virtio_net_ops, &net->net);
+        snprintf(name, sizeof(name), "net%u:pci", i);
+        list_device(machine, name, &virtio_pci_ops, &net->pci);
+    }
+    return slot;
+}
+
 /* Slot numbers are handed out in order, so that a guest finds the same devices
  * in the same places whenever the same options are given. */
 static void create_virtio(struct machine *machine)
@@ -183,6 +204,7 @@ static void create_virtio(struct machine *machine)
         snprintf(name, sizeof(name), "disk%u:pci", i);
         list_device(machine, name, &virtio_pci_ops, &disk->pci);
     }
+    create_nets(machine, slot);
     for (unsigned i = 0; i < BOARD_VIRTIO_SLOTS; i++) {
         struct irq_line irq = plic_source(machine, IRQ_VIRTIO_FIRST + i);
         if (i >= mmio_slot)
@@ -261,6 +283,9 @@ int board_create(struct machine *machine, struct error *err)
     machine->disks = calloc(MAX(machine->config.disk_count, 1), sizeof(*machine->disks));
     if (!machine->disks)
         return error_set(err, -ENOMEM, "cannot create the disks: out of memory");
+    machine->nets = calloc(MAX(machine->config.net_count, 1), sizeof(*machine->nets));
+    if (!machine->nets)
+        return error_set(err, -ENOMEM, "cannot create the networks: out of memory");
     space_add_ram(&machine->space, MACHINE_RAM_BASE, memory, machine->ram);
     space_add_ram(&machine->space, BOARD_ROM_BASE, BOARD_ROM_SIZE, machine->rom);
     if (machine->translator) {
@@ -297,6 +322,7 @@ void board_reset(struct machine *machine)
 void board_destroy(struct machine *machine)
 {
     free(machine->disks);
+    free(machine->nets);
     map_free(machine->rom, BOARD_ROM_SIZE);
     map_free((void *)(uintptr_t)machine->ram_watch, machine->config.memory_bytes / PAGE_SIZE);
     map_free(machine->ram, machine->config.memory_bytes);

@@ -129,6 +129,11 @@ struct stream_handler machine_htif_handler(struct machine *machine)
     return machine->has_htif ? htif_handler(&machine->htif) : (struct stream_handler){0};
 }
 
+struct net_handler machine_net_handler(struct machine *machine, unsigned index)
+{
+    return virtio_net_handler(&machine->nets[index].net);
+}
+
 unsigned machine_hart_count(const struct machine *machine)
 {
     return machine->config.cpus;

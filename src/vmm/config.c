@@ -26,6 +26,8 @@ static const struct option_row option_rows[OPTION_COUNT] = {
 #undef OPTION
 };
 
+const char vm_config_default_name[] = "doppel";
+
 void vm_config_init(struct vm_config *config)
 {
     *config = (struct vm_config){
@@ -34,7 +36,7 @@ void vm_config_init(struct vm_config *config)
         .extensions = extension_set_all(),
         .widest_satp = SATP_SV39,
         .serial = "stdio",
-        .name = "doppel",
+        .name = vm_config_default_name,
     };
     engine_options_init(&config->engine);
 }
@@ -164,11 +166,37 @@ static int parse_disk(struct vm_config *config, const char *value, struct error 
     return 0;
 }
 
-static int parse_net(const char *value, struct error *err)
+static int parse_net(struct vm_config *config, const char *value, struct error *err)
 {
-    if (strcmp(value, "none") == 0)
+    bool is_none = strcmp(value, "none") == 0;
+
+    if (config->net_given && (is_none || config->net_count == 0))
+        return error_set(err, -EINVAL, "--net none and other networks exclude each other");
+    config->net_given = true;
+    if (is_none)
         return 0;
-    return bad_value(OPTION_NET, value, "this build has no network devices; use none", err);
+    if (config->net_count == MACHINE_MAX_NETS)
+        return error_set(err, -EINVAL, "--net: at most %u networks are possible", MACHINE_MAX_NETS);
+    config->nets[config->net_count++] = value;
+    return 0;
+}
+
+static int parse_publish(struct vm_config *config, const char *value, struct error *err)
+{
+    if (config->forward_count == NET_MAX_FORWARDS)
+        return error_set(err, -EINVAL, "--publish: at most %u ports are possible",
+                         NET_MAX_FORWARDS);
+    int result = net_forward_parse(value, &config->forwards[config->forward_count], err);
+    config->forward_count += result == 0;
+    return result;
+}
+
+static int parse_net_rate(struct vm_config *config, const char *value, struct error *err)
+{
+    if (!text_parse_size(value, &config->net_rate) || config->net_rate == 0)
+        return bad_value(OPTION_NET_RATE, value, "bytes a second such as 500K or 10M are wanted",
+                         err);
+    return 0;
 }
 
 static int parse_seed(struct vm_config *config, const char *value, struct error *err)
@@ -229,7 +257,11 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
     case OPTION_DISK:
         return parse_disk(config, value, err);
     case OPTION_NET:
-        return parse_net(value, err);
+        return parse_net(config, value, err);
+    case OPTION_PUBLISH:
+        return parse_publish(config, value, err);
+    case OPTION_NET_RATE:
+        return parse_net_rate(config, value, err);
     case OPTION_SEED:
         return parse_seed(config, value, err);
     case OPTION_LOG:
@@ -318,7 +350,7 @@ int vm_config_parse(struct vm_config *config, int argc, char **argv, struct erro
         .command = "doppel boot",
         .rows = option_rows,
         .row_count = OPTION_COUNT,
-        .repeatable = BIT(OPTION_DISK) | BIT(OPTION_LOG),
+        .repeatable = BIT(OPTION_DISK) | BIT(OPTION_LOG) | BIT(OPTION_NET) | BIT(OPTION_PUBLISH),
         .argc = argc,
         .argv = argv,
         .at = 1,

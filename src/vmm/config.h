@@ -2,6 +2,7 @@
  * What the user asked for, checked as far as words alone allow. */
 #pragma once
 
+#include "backend/net/net.h"
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/types.h"
@@ -39,6 +40,12 @@ struct vm_config {
     struct engine_options engine;
     struct vm_disk_config disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
+    const char *nets[MACHINE_MAX_NETS];
+    unsigned net_count;
+    bool net_given; /* none is given, too */
+    struct net_forward forwards[NET_MAX_FORWARDS];
+    unsigned forward_count;
+    uint64_t net_rate; /* bytes a second; 0: no limit */
     const char *serial;
     const char *console; /* NULL: none */
     const char *gdb;
@@ -52,6 +59,9 @@ struct vm_config {
     const char *signature;
     enum vm_stats stats;
 };
+
+/* Of a machine that was given none. */
+extern const char vm_config_default_name[];
 
 void vm_config_init(struct vm_config *config);
 void vm_config_fini(struct vm_config *config);

@@ -11,6 +11,7 @@
 #include "host/loop.h"
 #include "host/random.h"
 #include "vmm/debugger.h"
+#include "vmm/nets.h"
 #include "vmm/stats.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ struct vm {
     struct stream *serial;
     struct stream *console;
     struct raw *disks[MACHINE_MAX_DISKS];
+    struct vm_nets nets;
     struct debugger *debugger;
     struct random_source random;
     struct boot_input kernel;
@@ -117,6 +119,7 @@ static void on_wake(void *owner, unsigned events)
     (void)events;
     stream_service(vm->serial);
     stream_service(vm->console);
+    nets_service(&vm->nets);
     for (;;) {
         struct machine_event event = machine_take_event(vm->machine);
         if (event.kind == MACHINE_EVENT_NONE)
@@ -297,6 +300,20 @@ static int add_disks(const struct vm *vm, struct machine_config *machine, struct
     return 0;
 }
 
+static int add_nets(struct vm *vm, struct machine_config *machine, struct error *err)
+{
+    struct vm_nets_config nets = {
+        .config = vm->config,
+        /* Bare metal seldom knows PCI, and on virtual time nothing comes from outside. */
+        .may_default = machine->boot.mode != FIRMWARE_NONE && !vm->config->icount,
+        .entropy = {random_fill, &vm->random},
+        .loop = vm->loop,
+        .device_lock = {lock_devices, unlock_devices, vm},
+    };
+
+    return nets_open(&vm->nets, &nets, machine, err);
+}
+
 static int create_machine(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
@@ -324,6 +341,8 @@ static int create_machine(struct vm *vm, struct error *err)
     if (config->console)
         machine.console = (struct stream_port){write_console, console_readable, vm};
     int result = add_disks(vm, &machine, err);
+    if (result == 0)
+        result = add_nets(vm, &machine, err);
     return result < 0 ? result : machine_create(&machine, &vm->machine, err);
 }
 
@@ -355,6 +374,8 @@ static int open_vm(struct vm *vm, struct error *err)
         result = loop_watch_signals(vm->loop, on_signal, vm, err);
     if (result == 0)
         result = create_machine(vm, err);
+    if (result == 0)
+        result = nets_connect(&vm->nets, vm->machine, err);
     if (result == 0 && config->gdb)
         result = debugger_create(vm->machine, vm->loop, config->gdb, !config->start_paused,
                                  &vm->debugger, err);
@@ -438,6 +459,7 @@ static void close_vm(struct vm *vm)
     debugger_destroy(vm->debugger);
     close_streams(vm);
     machine_destroy(vm->machine);
+    nets_close(&vm->nets);
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
         raw_close(vm->disks[i]);
     loop_destroy(vm->loop);
