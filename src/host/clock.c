@@ -21,3 +21,8 @@ uint64_t clock_realtime_ns(void)
 {
     return read_clock(CLOCK_REALTIME);
 }
+
+uint64_t clock_process_cpu_ns(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *argument,
                  struct error *err)
@@ -27,6 +28,11 @@ int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void
         return error_set(err, -result, "cannot start thread '%s': %s", name, strerror(result));
     pthread_setname_np(*thread, name);
     return 0;
+}
+
+int thread_id(void)
+{
+    return gettid();
 }
 
 void parker_init(struct parker *parker)

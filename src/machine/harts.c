@@ -212,6 +212,7 @@ static void *hart_thread_main(void *argument)
 {
     struct hart_thread *thread = argument;
 
+    atomic_store(&thread->thread_id, thread_id());
     for (;;) {
         if (!has_goal_run(thread->machine) && !wait_to_run(thread->machine))
             return NULL;
@@ -340,6 +341,11 @@ void machine_pause(struct machine *machine)
 bool machine_is_running(const struct machine *machine)
 {
     return has_goal_run(machine);
+}
+
+int machine_hart_thread_id(const struct machine *machine, unsigned index)
+{
+    return atomic_load(&machine->harts[index].thread_id);
 }
 
 void machine_run(struct machine *machine, unsigned index, uint64_t instructions)

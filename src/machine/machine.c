@@ -149,6 +149,14 @@ static uint8_t *ram_at(struct machine *machine, gpa_t at, uint64_t size)
     return machine->ram + offset;
 }
 
+void machine_press_power_button(struct machine *machine)
+{
+    machine_lock_devices(machine);
+    if (machine->config.power_button)
+        virtio_input_press(&machine->power_button);
+    machine_unlock_devices(machine);
+}
+
 bool machine_read_ram(struct machine *machine, gpa_t at, void *to, uint64_t size)
 {
     const uint8_t *from = ram_at(machine, at, size);

@@ -7,6 +7,7 @@
 #include "options/log.h"
 #include "options/words.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ void vm_config_init(struct vm_config *config)
         .widest_satp = SATP_SV39,
         .serial = "stdio",
         .name = "doppel",
+        .uuid = "00000000-0000-0000-0000-000000000000",
     };
     engine_options_init(&config->engine);
 }
@@ -179,6 +181,20 @@ static int parse_seed(struct vm_config *config, const char *value, struct error 
     return 0;
 }
 
+static int parse_uuid(struct vm_config *config, const char *value, struct error *err)
+{
+    static const char pattern[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    size_t i = 0;
+
+    while (pattern[i] && (pattern[i] == '-' ? value[i] == '-' : isxdigit((unsigned char)value[i])))
+        i++;
+    if (pattern[i] || value[i])
+        return bad_value(OPTION_UUID, value, "32 hexadecimal digits are wanted, as 8-4-4-4-12",
+                         err);
+    config->uuid = value;
+    return 0;
+}
+
 static int parse_stats(struct vm_config *config, const char *value, struct error *err)
 {
     if (value && strcmp(value, "json") != 0)
@@ -196,6 +212,7 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         [OPTION_FIRMWARE] = &config->firmware, [OPTION_SERIAL] = &config->serial,
         [OPTION_CONSOLE] = &config->console,   [OPTION_GDB] = &config->gdb,
         [OPTION_NAME] = &config->name,         [OPTION_SIGNATURE] = &config->signature,
+        [OPTION_QMP] = &config->qmp,
     };
     bool *const flags[OPTION_COUNT] = {
         [OPTION_PAUSED] = &config->start_paused,
@@ -230,6 +247,8 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         return parse_disk(config, value, err);
     case OPTION_NET:
         return parse_net(value, err);
+    case OPTION_UUID:
+        return parse_uuid(config, value, err);
     case OPTION_SEED:
         return parse_seed(config, value, err);
     case OPTION_LOG:

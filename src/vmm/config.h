@@ -42,10 +42,12 @@ struct vm_config {
     const char *serial;
     const char *console; /* NULL: none */
     const char *gdb;
+    const char *qmp; /* NULL: none */
     bool start_paused;
     bool no_reboot;
     bool snapshot;
     const char *name;
+    const char *uuid;
     bool has_seed;
     uint64_t seed;
     bool icount;

@@ -3,15 +3,11 @@
  * runs the event loop until something ends it. */
 #include "vmm/vm.h"
 
-#include "backend/block/raw.h"
-#include "backend/stream/stream.h"
 #include "base/endian.h"
 #include "base/log.h"
-#include "host/file.h"
-#include "host/loop.h"
-#include "host/random.h"
-#include "vmm/debugger.h"
+#include "host/clock.h"
 #include "vmm/stats.h"
+#include "vmm/vm_internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -24,68 +20,79 @@
 #define MAX_SIGNATURE_SIZE (UINT64_C(16) << 20)
 #define SIGNATURE_LINE     9 /* eight digits and the end of the line */
 
-/* A file that the guest is booted from; open as long as the machine lives. */
-struct boot_input {
-    struct open_file file;
-    struct file_bytes bytes; /* until the machine is made */
-};
-
-struct vm {
-    const struct vm_config *config;
-    struct loop *loop;
-    struct machine *machine;
-    struct stream *serial;
-    struct stream *console;
-    struct raw *disks[MACHINE_MAX_DISKS];
-    struct debugger *debugger;
-    struct random_source random;
-    struct boot_input kernel;
-    struct boot_input initrd;
-    struct boot_input dtb;
-    struct boot_input firmware;
-    int exit_status;
-    struct error failure; /* why it ended; no text: it did not fail */
-};
-
 /* ---- ends ---- */
 
-static void end_vm(struct vm *vm, int status)
+void vm_end(struct vm *vm, int status, bool by_guest, const char *reason)
 {
+    if (!vm->is_ending)
+        control_server_shutdown(vm->control, by_guest, reason);
+    vm->is_ending = true;
     vm->exit_status = status;
     loop_stop(vm->loop);
 }
 
 /* Somebody outside wants it to end, now. */
-static void leave(struct vm *vm, int status)
+static void leave(struct vm *vm, int status, const char *reason)
 {
     stream_hurry(vm->serial);
     stream_hurry(vm->console);
-    end_vm(vm, status);
+    vm_end(vm, status, false, reason);
 }
 
 static void on_escape(void *owner)
 {
-    leave(owner, VM_EXIT_OK);
+    leave(owner, VM_EXIT_OK, "host-ui");
 }
 
 static void on_signal(void *owner, unsigned number)
 {
     /* What a shell reports for a process that a signal ended. */
-    leave(owner, 128 + (int)number);
+    leave(owner, 128 + (int)number, "host-signal");
 }
 
-static void reboot(struct vm *vm)
+void vm_pause(struct vm *vm)
+{
+    if (!machine_is_running(vm->machine))
+        return;
+    machine_pause(vm->machine);
+    control_server_event(vm->control, CONTROL_EVENT_STOP, NULL);
+}
+
+int vm_resume(struct vm *vm, struct error *err)
+{
+    if (vm->is_ending)
+        return error_set(err, -EAGAIN, "the machine is ending");
+    if (machine_is_running(vm->machine))
+        return 0;
+    vm->has_run = true;
+    machine_resume(vm->machine);
+    control_server_event(vm->control, CONTROL_EVENT_RESUME, NULL);
+    return 0;
+}
+
+int vm_reset(struct vm *vm, bool by_guest, struct error *err)
+{
+    /* A guest that asked for it has stopped its harts already. */
+    bool runs = by_guest || machine_is_running(vm->machine);
+
+    machine_pause(vm->machine);
+    int result = machine_reset(vm->machine, err);
+    if (result < 0)
+        return result;
+    control_server_reset(vm->control, by_guest);
+    vm->has_run = runs;
+    if (runs)
+        machine_resume(vm->machine);
+    return 0;
+}
+
+static void on_guest_reset(struct vm *vm)
 {
     machine_pause(vm->machine);
-    if (vm->config->no_reboot) {
-        end_vm(vm, VM_EXIT_OK);
-        return;
-    }
-    if (machine_reset(vm->machine, &vm->failure) < 0) {
-        end_vm(vm, VM_EXIT_INTERNAL);
-        return;
-    }
-    machine_resume(vm->machine);
+    if (vm->config->no_reboot)
+        vm_end(vm, VM_EXIT_OK, true, "guest-reset");
+    else if (vm_reset(vm, true, &vm->failure) < 0)
+        vm_end(vm, VM_EXIT_INTERNAL, true, "guest-reset");
 }
 
 /* An exit status has eight bits; a code that has none of them set must not look
@@ -99,13 +106,13 @@ static void on_power(struct vm *vm, const struct machine_event *event)
 {
     switch (event->power) {
     case POWER_OFF:
-        end_vm(vm, event->code ? exit_status(event->code) : VM_EXIT_OK);
+        vm_end(vm, event->code ? exit_status(event->code) : VM_EXIT_OK, true, "guest-shutdown");
         break;
     case POWER_FAIL:
-        end_vm(vm, exit_status(event->code));
+        vm_end(vm, exit_status(event->code), true, "guest-panic");
         break;
     case POWER_RESET:
-        reboot(vm);
+        on_guest_reset(vm);
         break;
     }
 }
@@ -316,6 +323,7 @@ static int create_machine(struct vm *vm, struct error *err)
         .serial = {write_serial, serial_readable, vm},
         .htif = {write_serial, NULL, vm},
         .entropy = {random_fill, &vm->random},
+        .power_button = config->qmp != NULL,
         .virtual_time = config->icount,
         .notify = notify,
         .owner = vm,
@@ -358,6 +366,8 @@ static int open_vm(struct vm *vm, struct error *err)
     if (result == 0 && config->gdb)
         result = debugger_create(vm->machine, vm->loop, config->gdb, !config->start_paused,
                                  &vm->debugger, err);
+    if (result == 0 && config->qmp)
+        result = control_server_create(vm, vm->loop, config->qmp, &vm->control, err);
     if (result == 0 && config->console)
         result = open_stream(vm, config->console, "console", &vm->console, err);
     if (result == 0)
@@ -435,6 +445,7 @@ static void close_files(struct vm *vm)
 
 static void close_vm(struct vm *vm)
 {
+    control_server_destroy(vm->control);
     debugger_destroy(vm->debugger);
     close_streams(vm);
     machine_destroy(vm->machine);
@@ -456,6 +467,8 @@ static void run_vm(struct vm *vm)
     free_files(vm); /* the machine reads them again for a reset */
     loop_set_wake(vm->loop, on_wake, vm);
     connect_streams(vm);
+    vm->started_ns = clock_monotonic_ns();
+    vm->has_run = !vm->config->start_paused;
     if (!vm->config->start_paused)
         machine_resume(vm->machine);
     loop_run(vm->loop);
