@@ -212,7 +212,7 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         [OPTION_FIRMWARE] = &config->firmware, [OPTION_SERIAL] = &config->serial,
         [OPTION_CONSOLE] = &config->console,   [OPTION_GDB] = &config->gdb,
         [OPTION_NAME] = &config->name,         [OPTION_SIGNATURE] = &config->signature,
-        [OPTION_QMP] = &config->qmp,
+        [OPTION_QMP] = &config->qmp,            [OPTION_LOCK] = &config->lock,
     };
     bool *const flags[OPTION_COUNT] = {
         [OPTION_PAUSED] = &config->start_paused,

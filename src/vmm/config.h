@@ -43,6 +43,7 @@ struct vm_config {
     const char *console; /* NULL: none */
     const char *gdb;
     const char *qmp; /* NULL: none */
+    const char *lock;
     bool start_paused;
     bool no_reboot;
     bool snapshot;

@@ -350,8 +350,10 @@ static void connect_streams(struct vm *vm)
 static int open_vm(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
-    int result = open_files(vm, err);
+    int result = config->lock ? file_lock_take(config->lock, &vm->lock, err) : 0;
 
+    if (result == 0)
+        result = open_files(vm, err);
     vm->random = config->has_seed ? random_from_seed(config->seed)
                  : config->icount ? random_from_seed(0)
                                   : random_from_host();
@@ -453,6 +455,7 @@ static void close_vm(struct vm *vm)
         raw_close(vm->disks[i]);
     loop_destroy(vm->loop);
     close_files(vm);
+    file_lock_release(&vm->lock);
 }
 
 static void report(const struct error *err)

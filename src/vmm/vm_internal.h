@@ -28,6 +28,7 @@ struct vm {
     struct raw *disks[MACHINE_MAX_DISKS];
     struct debugger *debugger;
     struct control_server *control;
+    struct file_lock lock;
     struct random_source random;
     struct boot_input kernel;
     struct boot_input initrd;

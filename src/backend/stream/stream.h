@@ -15,7 +15,8 @@
 struct stream;
 
 struct stream_config {
-    /* stdio | none | pty | file:PATH | unix:PATH */
+    /* stdio | none | pty | file:PATH | unix:PATH; behind it may stand ",log=FILE", which keeps the end
+     * of what was printed */
     const char *spec;
     const char *what; /* "serial", for messages */
     struct loop *loop;
