@@ -11,6 +11,7 @@
 #include "host/loop.h"
 #include "host/random.h"
 #include "vmm/debugger.h"
+#include "vmm/shares.h"
 #include "vmm/stats.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ struct vm {
     struct stream *serial;
     struct stream *console;
     struct raw *disks[MACHINE_MAX_DISKS];
+    struct vm_shares shares;
     struct debugger *debugger;
     struct random_source random;
     struct boot_input kernel;
@@ -203,11 +205,26 @@ static int open_stream(struct vm *vm, const char *spec, const char *what, struct
 
 /* ---- files ---- */
 
+static bool has_firmware_file(const struct vm_config *config)
+{
+    return config->firmware && strcmp(config->firmware, "none") != 0 &&
+           strcmp(config->firmware, "builtin") != 0;
+}
+
+/* A root brings its kernel along, unless firmware is to find one. */
+static int open_kernel_of_root(struct vm *vm, struct error *err)
+{
+    const struct vm_config *config = vm->config;
+
+    if (!config->root || config->kernel || has_firmware_file(config))
+        return 0;
+    int result = vm_shares_open_kernel(&vm->shares, config, MAX_FILE_SIZE, &vm->kernel.file, err);
+    return result < 0 ? result : file_read_open(&vm->kernel.file, &vm->kernel.bytes, err);
+}
+
 static int open_files(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
-    bool has_firmware = config->firmware && strcmp(config->firmware, "none") != 0 &&
-                        strcmp(config->firmware, "builtin") != 0;
     const struct {
         const char *path;
         const char *what;
@@ -216,7 +233,7 @@ static int open_files(struct vm *vm, struct error *err)
         {config->kernel, "kernel", &vm->kernel},
         {config->initrd, "initrd", &vm->initrd},
         {config->dtb, "device tree", &vm->dtb},
-        {has_firmware ? config->firmware : NULL, "firmware", &vm->firmware},
+        {has_firmware_file(config) ? config->firmware : NULL, "firmware", &vm->firmware},
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
@@ -229,7 +246,15 @@ static int open_files(struct vm *vm, struct error *err)
         if (result < 0)
             return result;
     }
-    return 0;
+    return open_kernel_of_root(vm, err);
+}
+
+/* Before anything is in memory that their processes would keep. */
+static int start_shares(struct vm *vm, struct error *err)
+{
+    struct lock_port device_lock = {lock_devices, unlock_devices, vm};
+
+    return vm_shares_start(&vm->shares, vm->config, &device_lock, err);
 }
 
 static int open_disks(struct vm *vm, struct error *err)
@@ -323,6 +348,7 @@ static int create_machine(struct vm *vm, struct error *err)
 
     if (config->console)
         machine.console = (struct stream_port){write_console, console_readable, vm};
+    vm_shares_add(&vm->shares, &machine);
     int result = add_disks(vm, &machine, err);
     return result < 0 ? result : machine_create(&machine, &vm->machine, err);
 }
@@ -342,8 +368,10 @@ static void connect_streams(struct vm *vm)
 static int open_vm(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
-    int result = open_files(vm, err);
+    int result = start_shares(vm, err);
 
+    if (result == 0)
+        result = open_files(vm, err);
     vm->random = config->has_seed ? random_from_seed(config->seed)
                  : config->icount ? random_from_seed(0)
                                   : random_from_host();
@@ -362,6 +390,8 @@ static int open_vm(struct vm *vm, struct error *err)
         result = open_stream(vm, config->console, "console", &vm->console, err);
     if (result == 0)
         result = open_stream(vm, config->serial, "serial", &vm->serial, err);
+    if (result == 0)
+        result = vm_shares_connect(&vm->shares, vm->loop, vm->machine, err);
     return result;
 }
 
@@ -437,7 +467,9 @@ static void close_vm(struct vm *vm)
 {
     debugger_destroy(vm->debugger);
     close_streams(vm);
+    files_stop(vm->shares.files);
     machine_destroy(vm->machine);
+    vm_shares_close(&vm->shares);
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
         raw_close(vm->disks[i]);
     loop_destroy(vm->loop);
