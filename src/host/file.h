@@ -35,6 +35,18 @@ struct open_file {
  * *out (file_close), and `path` and `what`, for messages, must live as long. */
 MUST_CHECK int file_open(const char *path, const char *what, uint64_t most, struct open_file *out,
                          struct error *err);
+/* A path inside a folder: links within it lead nowhere else, and an absolute one begins
+ * at the folder. */
+struct file_inside {
+    int folder_fd;
+    const char *path;
+    const char *name; /* for messages; must live as long as the open file */
+};
+
+MUST_CHECK int file_open_inside(const struct file_inside *where, const char *what, uint64_t most,
+                                struct open_file *out, struct error *err);
+/* Opens a folder or file there, with flags of open(2). Returns a descriptor or -errno. */
+MUST_CHECK int file_open_path_inside(int folder_fd, const char *path, int flags);
 /* Accepts a closed one. */
 void file_close(struct open_file *file);
 /* All of it; as file_read. */

@@ -144,6 +144,24 @@ static void create_pci(struct machine *machine)
     list_device(machine, "pci", &pci_host_ops, &machine->pci);
 }
 
+static void create_shares(struct machine *machine, unsigned slot)
+{
+    const struct machine_config *config = &machine->config;
+    char name[24];
+
+    for (unsigned i = 0; i < config->share_count; i++) {
+        struct machine_share_device *share = &machine->shares[i];
+        struct virtio_fs_config fs = {.space = &machine->space, .files = config->shares[i].port};
+        memcpy(fs.tag, config->shares[i].tag, MIN(strlen(config->shares[i].tag), sizeof(fs.tag)));
+        virtio_fs_init(&share->fs, &fs);
+        virtio_pci_init(&share->pci, &share->fs.virtio, &machine->pci, slot++);
+        snprintf(name, sizeof(name), "share%u", i);
+        list_device(machine, name, &virtio_fs_ops, &share->fs);
+        snprintf(name, sizeof(name), "share%u:pci", i);
+        list_device(machine, name, &virtio_pci_ops, &share->pci);
+    }
+}
+
 /* Slot numbers are handed out in order, so that a guest finds the same devices
  * in the same places whenever the same options are given. */
 static void create_virtio(struct machine *machine)
@@ -183,6 +201,8 @@ static void create_virtio(struct machine *machine)
         snprintf(name, sizeof(name), "disk%u:pci", i);
         list_device(machine, name, &virtio_pci_ops, &disk->pci);
     }
+    create_shares(machine, slot);
+    slot += config->share_count;
     if (config->power_button) {
         virtio_input_init(&machine->power_button, &machine->space);
         virtio_pci_init(&machine->power_button_pci, &machine->power_button.virtio, &machine->pci,
@@ -268,6 +288,9 @@ int board_create(struct machine *machine, struct error *err)
     machine->disks = calloc(MAX(machine->config.disk_count, 1), sizeof(*machine->disks));
     if (!machine->disks)
         return error_set(err, -ENOMEM, "cannot create the disks: out of memory");
+    machine->shares = calloc(MAX(machine->config.share_count, 1), sizeof(*machine->shares));
+    if (!machine->shares)
+        return error_set(err, -ENOMEM, "cannot create shared folders: out of memory");
     space_add_ram(&machine->space, MACHINE_RAM_BASE, memory, machine->ram);
     space_add_ram(&machine->space, BOARD_ROM_BASE, BOARD_ROM_SIZE, machine->rom);
     if (machine->translator) {
@@ -303,6 +326,7 @@ void board_reset(struct machine *machine)
 
 void board_destroy(struct machine *machine)
 {
+    free(machine->shares);
     free(machine->disks);
     map_free(machine->rom, BOARD_ROM_SIZE);
     map_free((void *)(uintptr_t)machine->ram_watch, machine->config.memory_bytes / PAGE_SIZE);

@@ -38,9 +38,9 @@ int machine_reset(struct machine *machine, struct error *err)
         return result;
     if (machine->translator)
         translator_forget(machine->translator);
+    board_reset(machine); /* what devices have under way reaches memory no more */
     map_clear(machine->ram, machine->config.memory_bytes);
     map_clear(machine->rom, BOARD_ROM_SIZE);
-    board_reset(machine);
     reset_harts(machine);
     result = boot_load(machine, err);
     pthread_mutex_lock(&machine->state_mutex);
@@ -127,6 +127,11 @@ struct stream_handler machine_console_handler(struct machine *machine)
 struct stream_handler machine_htif_handler(struct machine *machine)
 {
     return machine->has_htif ? htif_handler(&machine->htif) : (struct stream_handler){0};
+}
+
+struct files_handler machine_share_handler(struct machine *machine, unsigned index)
+{
+    return virtio_fs_handler(&machine->shares[index].fs);
 }
 
 unsigned machine_hart_count(const struct machine *machine)

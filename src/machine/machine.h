@@ -14,6 +14,7 @@
 #include "port/block.h"
 #include "port/entropy.h"
 #include "port/file.h"
+#include "port/files.h"
 #include "port/power.h"
 #include "port/stream.h"
 #include "riscv/encoding.h"
@@ -27,6 +28,7 @@ struct reader;
 #define MACHINE_MAX_HARTS      64
 #define MACHINE_MAX_DISKS      16
 #define MACHINE_MAX_MMIO_DISKS 8
+#define MACHINE_MAX_SHARES     8
 #define MACHINE_RAM_BASE       UINT64_C(0x80000000)
 #define MACHINE_MIN_MEMORY     (UINT64_C(4) << 20)
 /* The 64-bit PCI window lies at 16 GiB in small machines and above RAM in others;
@@ -64,6 +66,12 @@ struct machine_disk {
     bool on_mmio; /* virtio-mmio instead of PCI */
 };
 
+/* A shared folder. */
+struct machine_share {
+    struct files_port port;
+    const char *tag; /* what the guest mounts it by; at most FILES_TAG_SIZE bytes */
+};
+
 struct machine_config {
     unsigned cpus;         /* 1-64 */
     uint64_t memory_bytes; /* multiple of a page */
@@ -78,6 +86,8 @@ struct machine_config {
     struct machine_disk disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
     bool power_button; /* there is one, for machine_press_power_button */
+    struct machine_share shares[MACHINE_MAX_SHARES];
+    unsigned share_count;
     struct entropy_port entropy;
     /* Time passes with executed instructions and jumps over waits: the same
      * inputs give the same run. One hart only. */
@@ -135,6 +145,8 @@ struct machine_event machine_take_event(struct machine *machine);
 struct stream_handler machine_serial_handler(struct machine *machine);
 struct stream_handler machine_console_handler(struct machine *machine);
 struct stream_handler machine_htif_handler(struct machine *machine);
+/* The same for a share's port. */
+struct files_handler machine_share_handler(struct machine *machine, unsigned index);
 /* Any thread. */
 void machine_lock_devices(struct machine *machine);
 void machine_unlock_devices(struct machine *machine);

@@ -12,6 +12,7 @@
 #include "dev/timer/aclint.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
+#include "dev/virtio/fs.h"
 #include "dev/virtio/input.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/pci.h"
@@ -119,6 +120,11 @@ struct machine_disk_device {
     struct virtio_pci pci;
 };
 
+struct machine_share_device {
+    struct virtio_fs fs;
+    struct virtio_pci pci;
+};
+
 struct machine {
     struct machine_config config;
     struct space space;
@@ -164,6 +170,7 @@ struct machine {
     struct virtio_pci power_button_pci;
     struct virtio_mmio mmio[BOARD_VIRTIO_SLOTS];
     struct machine_disk_device *disks;
+    struct machine_share_device *shares;
     struct irq_line msip[MACHINE_MAX_HARTS];
     struct irq_line mtip[MACHINE_MAX_HARTS];
     struct irq_line plic_outputs[2 * MACHINE_MAX_HARTS];

@@ -45,6 +45,8 @@ void vm_config_fini(struct vm_config *config)
 {
     for (unsigned i = 0; i < config->disk_count; i++)
         free(config->disks[i].text);
+    for (unsigned i = 0; i < config->share_count; i++)
+        free(config->shares[i].text);
 }
 
 void vm_config_print_options(void)
@@ -166,6 +168,61 @@ static int parse_disk(struct vm_config *config, const char *value, struct error 
     return 0;
 }
 
+/* A path that can stand on the kernel's command line and between colons. */
+static bool is_mount_point(const char *path)
+{
+    return path[0] == '/' && path[1] && !strpbrk(path, " \t\n\"\\:,");
+}
+
+static int parse_share_word(struct vm_share_config *share, const char *word, struct error *err)
+{
+    uint64_t uid;
+
+    if (strcmp(word, "ro") == 0) {
+        share->read_only = true;
+    } else if (text_starts_with(word, "uid=") && text_parse_u64(word + 4, UINT32_MAX - 1, &uid)) {
+        share->uid = (uint32_t)uid;
+    } else if (strcmp(word, "rw") != 0) {
+        return error_set(err, -EINVAL, "--volume: '%s' is not one of ro, rw, uid=N", word);
+    }
+    return 0;
+}
+
+static int parse_share(struct vm_config *config, const char *value, struct error *err)
+{
+    if (config->share_count + (config->root != NULL) == MACHINE_MAX_SHARES)
+        return error_set(err, -EINVAL, "--volume: at most %u folders are possible, with the root",
+                         MACHINE_MAX_SHARES);
+    struct vm_share_config *share = &config->shares[config->share_count++];
+    share->text = strdup(value);
+    if (!share->text)
+        return error_set(err, -ENOMEM, "out of memory");
+    char *rest = share->text;
+    share->host = strsep(&rest, ":");
+    share->guest = strsep(&rest, ":");
+    if (!share->host[0] || !share->guest || !is_mount_point(share->guest))
+        return bad_value(OPTION_VOLUME, value,
+                         "HOST:GUEST[:ro] is wanted, where GUEST begins with / and has no spaces",
+                         err);
+    for (char *word; (word = strsep(&rest, ":,"));) {
+        int result = parse_share_word(share, word, err);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+static int set_root(struct vm_config *config, const char *value, struct error *err)
+{
+    if (config->root)
+        return error_set(err, -EINVAL, "'%s': there is a root already ('%s')", value, config->root);
+    if (config->share_count == MACHINE_MAX_SHARES)
+        return error_set(err, -EINVAL, "--root: at most %u folders are possible, with the root",
+                         MACHINE_MAX_SHARES);
+    config->root = value;
+    return 0;
+}
+
 static int parse_net(const char *value, struct error *err)
 {
     if (strcmp(value, "none") == 0)
@@ -245,6 +302,10 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         return engine_parse_jit(value, &config->engine, err);
     case OPTION_DISK:
         return parse_disk(config, value, err);
+    case OPTION_ROOT:
+        return set_root(config, value, err);
+    case OPTION_VOLUME:
+        return parse_share(config, value, err);
     case OPTION_NET:
         return parse_net(value, err);
     case OPTION_UUID:
@@ -265,12 +326,11 @@ static int parse_positional(struct vm_config *config, const char *word, struct e
 {
     struct stat st;
 
+    if (stat(word, &st) == 0 && S_ISDIR(st.st_mode))
+        return set_root(config, word, err);
     if (config->kernel)
         return error_set(err, -EINVAL, "'%s': there is a kernel already ('%s')", word,
                          config->kernel);
-    if (stat(word, &st) == 0 && S_ISDIR(st.st_mode))
-        return error_set(err, -EINVAL,
-                         "'%s' is a directory; this build boots kernels and ELF files", word);
     config->kernel = word;
     return 0;
 }
@@ -299,10 +359,12 @@ static int check_together(const struct vm_config *config, struct error *err)
     bool stdio_serial = strcmp(config->serial, "stdio") == 0;
     bool stdio_console = config->console && strcmp(config->console, "stdio") == 0;
 
-    if (!config->kernel && (!config->firmware || strcmp(config->firmware, "none") == 0 ||
-                            strcmp(config->firmware, "builtin") == 0))
-        return error_set(err, -EINVAL, "nothing to boot: name a kernel, an ELF or --firmware FILE");
-    if (config->initrd && !config->kernel)
+    if (!config->kernel && !config->root &&
+        (!config->firmware || strcmp(config->firmware, "none") == 0 ||
+         strcmp(config->firmware, "builtin") == 0))
+        return error_set(err, -EINVAL,
+                         "nothing to boot: name a kernel, an ELF, a folder or --firmware FILE");
+    if (config->initrd && !config->kernel && !config->root)
         return error_set(err, -EINVAL, "--initrd needs a --kernel");
     if (config->icount && config->cpus > 1)
         return error_set(err, -EINVAL, "--icount needs --cpus 1: harts run at the same time");
@@ -337,7 +399,7 @@ int vm_config_parse(struct vm_config *config, int argc, char **argv, struct erro
         .command = "doppel boot",
         .rows = option_rows,
         .row_count = OPTION_COUNT,
-        .repeatable = BIT(OPTION_DISK) | BIT(OPTION_LOG),
+        .repeatable = BIT(OPTION_DISK) | BIT(OPTION_VOLUME) | BIT(OPTION_LOG),
         .argc = argc,
         .argv = argv,
         .at = 1,

@@ -24,6 +24,15 @@ struct vm_disk_config {
     bool on_mmio;
 };
 
+/* A folder of the host for the guest. */
+struct vm_share_config {
+    const char *host;  /* within `text`, as is `guest` */
+    const char *guest; /* where it is mounted */
+    char *text;        /* owned */
+    bool read_only;
+    uint32_t uid; /* in the guest, of files without a stored owner */
+};
+
 /* Strings are borrowed from the command line unless they say otherwise. */
 struct vm_config {
     const char *kernel;
@@ -39,6 +48,9 @@ struct vm_config {
     struct engine_options engine;
     struct vm_disk_config disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
+    const char *root; /* folder that is the guest's root; NULL: none */
+    struct vm_share_config shares[MACHINE_MAX_SHARES];
+    unsigned share_count; /* with a root, one less is possible */
     const char *serial;
     const char *console; /* NULL: none */
     const char *gdb;

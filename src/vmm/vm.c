@@ -210,11 +210,26 @@ static int open_stream(struct vm *vm, const char *spec, const char *what, struct
 
 /* ---- files ---- */
 
+static bool has_firmware_file(const struct vm_config *config)
+{
+    return config->firmware && strcmp(config->firmware, "none") != 0 &&
+           strcmp(config->firmware, "builtin") != 0;
+}
+
+/* A root brings its kernel along, unless firmware is to find one. */
+static int open_kernel_of_root(struct vm *vm, struct error *err)
+{
+    const struct vm_config *config = vm->config;
+
+    if (!config->root || config->kernel || has_firmware_file(config))
+        return 0;
+    int result = vm_shares_open_kernel(&vm->shares, config, MAX_FILE_SIZE, &vm->kernel.file, err);
+    return result < 0 ? result : file_read_open(&vm->kernel.file, &vm->kernel.bytes, err);
+}
+
 static int open_files(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
-    bool has_firmware = config->firmware && strcmp(config->firmware, "none") != 0 &&
-                        strcmp(config->firmware, "builtin") != 0;
     const struct {
         const char *path;
         const char *what;
@@ -223,7 +238,7 @@ static int open_files(struct vm *vm, struct error *err)
         {config->kernel, "kernel", &vm->kernel},
         {config->initrd, "initrd", &vm->initrd},
         {config->dtb, "device tree", &vm->dtb},
-        {has_firmware ? config->firmware : NULL, "firmware", &vm->firmware},
+        {has_firmware_file(config) ? config->firmware : NULL, "firmware", &vm->firmware},
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
@@ -236,7 +251,15 @@ static int open_files(struct vm *vm, struct error *err)
         if (result < 0)
             return result;
     }
-    return 0;
+    return open_kernel_of_root(vm, err);
+}
+
+/* Before anything is in memory that their processes would keep. */
+static int start_shares(struct vm *vm, struct error *err)
+{
+    struct lock_port device_lock = {lock_devices, unlock_devices, vm};
+
+    return vm_shares_start(&vm->shares, vm->config, &device_lock, err);
 }
 
 static int open_disks(struct vm *vm, struct error *err)
@@ -331,6 +354,7 @@ static int create_machine(struct vm *vm, struct error *err)
 
     if (config->console)
         machine.console = (struct stream_port){write_console, console_readable, vm};
+    vm_shares_add(&vm->shares, &machine);
     int result = add_disks(vm, &machine, err);
     return result < 0 ? result : machine_create(&machine, &vm->machine, err);
 }
@@ -351,6 +375,9 @@ static int open_vm(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
     int result = config->lock ? file_lock_take(config->lock, &vm->lock, err) : 0;
+
+    if (result == 0)
+        result = start_shares(vm, err);
 
     if (result == 0)
         result = open_files(vm, err);
@@ -374,6 +401,8 @@ static int open_vm(struct vm *vm, struct error *err)
         result = open_stream(vm, config->console, "console", &vm->console, err);
     if (result == 0)
         result = open_stream(vm, config->serial, "serial", &vm->serial, err);
+    if (result == 0)
+        result = vm_shares_connect(&vm->shares, vm->loop, vm->machine, err);
     return result;
 }
 
@@ -450,7 +479,9 @@ static void close_vm(struct vm *vm)
     control_server_destroy(vm->control);
     debugger_destroy(vm->debugger);
     close_streams(vm);
+    files_stop(vm->shares.files);
     machine_destroy(vm->machine);
+    vm_shares_close(&vm->shares);
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
         raw_close(vm->disks[i]);
     loop_destroy(vm->loop);

@@ -11,6 +11,7 @@
 #include "vmm/config.h"
 #include "vmm/control_server.h"
 #include "vmm/debugger.h"
+#include "vmm/shares.h"
 #include "vmm/vm.h"
 
 /* A file that the guest is booted from; open as long as the machine lives. */
@@ -26,6 +27,7 @@ struct vm {
     struct stream *serial;
     struct stream *console;
     struct raw *disks[MACHINE_MAX_DISKS];
+    struct vm_shares shares;
     struct debugger *debugger;
     struct control_server *control;
     struct file_lock lock;
