@@ -2,6 +2,7 @@
  * What the user asked for, checked as far as words alone allow. */
 #pragma once
 
+#include "backend/block/disk.h"
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/types.h"
@@ -18,6 +19,8 @@ struct vm_disk_config {
     const char *path; /* within `text` */
     char *text;       /* owned */
     bool format_given;
+    enum disk_format format;
+    const char *backing; /* within `text`; NULL: none */
     bool read_only;
     bool snapshot;
     bool bus_given;
@@ -39,6 +42,7 @@ struct vm_config {
     struct engine_options engine;
     struct vm_disk_config disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
+    struct disk_limits io_limits; /* of each disk */
     const char *serial;
     const char *console; /* NULL: none */
     const char *gdb;

@@ -3,7 +3,7 @@
  * runs the event loop until something ends it. */
 #include "vmm/vm.h"
 
-#include "backend/block/raw.h"
+#include "backend/block/disk.h"
 #include "backend/stream/stream.h"
 #include "base/endian.h"
 #include "base/log.h"
@@ -36,7 +36,8 @@ struct vm {
     struct machine *machine;
     struct stream *serial;
     struct stream *console;
-    struct raw *disks[MACHINE_MAX_DISKS];
+    struct io_pool *io_pool; /* NULL: no disks, or virtual time */
+    struct disk *disks[MACHINE_MAX_DISKS];
     struct debugger *debugger;
     struct random_source random;
     struct boot_input kernel;
@@ -234,14 +235,25 @@ static int open_files(struct vm *vm, struct error *err)
 
 static int open_disks(struct vm *vm, struct error *err)
 {
+    struct io_pool_config pool = {.device_lock = {lock_devices, unlock_devices, vm}};
+
+    /* On virtual time a request ends where it begins. */
+    if (vm->config->disk_count && !vm->config->icount) {
+        int result = io_pool_create(&pool, &vm->io_pool, err);
+        if (result < 0)
+            return result;
+    }
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         const struct vm_disk_config *disk = &vm->config->disks[i];
-        struct raw_options options = {
+        struct disk_options options = {
+            .format = disk->format,
+            .format_given = disk->format_given,
             .read_only = disk->read_only,
             .snapshot = disk->snapshot || vm->config->snapshot,
-            .format_given = disk->format_given,
+            .backing = disk->backing,
+            .limits = vm->config->io_limits,
         };
-        int result = raw_open(disk->path, &options, &vm->disks[i], err);
+        int result = disk_open(disk->path, &options, vm->io_pool, &vm->disks[i], err);
         if (result < 0)
             return result;
     }
@@ -283,7 +295,7 @@ static int add_disks(const struct vm *vm, struct machine_config *machine, struct
 
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         const struct vm_disk_config *disk = &vm->config->disks[i];
-        machine->disks[i].port = *raw_port(vm->disks[i]);
+        machine->disks[i].port = *disk_port(vm->disks[i]);
         machine->disks[i].serial = serials[i];
         /* Bare-metal kernels look for virtio-mmio; they have no PCI driver. */
         machine->disks[i].on_mmio =
@@ -439,7 +451,8 @@ static void close_vm(struct vm *vm)
     close_streams(vm);
     machine_destroy(vm->machine);
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
-        raw_close(vm->disks[i]);
+        disk_close(vm->disks[i]);
+    io_pool_destroy(vm->io_pool);
     loop_destroy(vm->loop);
     close_files(vm);
 }
