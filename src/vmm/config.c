@@ -130,20 +130,21 @@ static int parse_disk_word(struct vm_disk_config *disk, const char *word, struct
         disk->read_only = true;
     } else if (strcmp(word, "snapshot") == 0) {
         disk->snapshot = true;
-    } else if (strcmp(word, "format=raw") == 0) {
+    } else if (text_starts_with(word, "format=") && disk_format_parse(word + 7, &disk->format)) {
         disk->format_given = true;
+    } else if (text_starts_with(word, "backing=") && word[8]) {
+        disk->backing = word + 8;
     } else if (strcmp(word, "bus=pci") == 0 || strcmp(word, "bus=mmio") == 0) {
         disk->bus_given = true;
         disk->on_mmio = word[4] == 'm';
     } else if (text_starts_with(word, "format=")) {
-        return error_set(err, -EINVAL,
-                         "--disk '%s': this build reads format=raw only; convert the image first",
-                         word);
+        return error_set(err, -EINVAL, "--disk '%s': the formats are raw, qcow2 and overlay", word);
     } else {
-        return error_set(err, -EINVAL,
-                         "--disk: '%s' is not one of format=raw, readonly, snapshot, bus=pci, "
-                         "bus=mmio",
-                         word);
+        return error_set(
+            err, -EINVAL,
+            "--disk: '%s' is not one of format=, backing=, readonly, snapshot, bus=pci, "
+            "bus=mmio",
+            word);
     }
     return 0;
 }
@@ -223,6 +224,17 @@ static int set_root(struct vm_config *config, const char *value, struct error *e
     return 0;
 }
 
+static int parse_io_limit(enum vm_option option, const char *value, uint64_t *out,
+                          struct error *err)
+{
+    uint64_t rate;
+
+    if (!text_parse_size(value, &rate) || rate == 0)
+        return bad_value(option, value, "so many a second are wanted, such as 20M", err);
+    *out = rate;
+    return 0;
+}
+
 static int parse_net(const char *value, struct error *err)
 {
     if (strcmp(value, "none") == 0)
@@ -269,7 +281,7 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         [OPTION_FIRMWARE] = &config->firmware, [OPTION_SERIAL] = &config->serial,
         [OPTION_CONSOLE] = &config->console,   [OPTION_GDB] = &config->gdb,
         [OPTION_NAME] = &config->name,         [OPTION_SIGNATURE] = &config->signature,
-        [OPTION_QMP] = &config->qmp,            [OPTION_LOCK] = &config->lock,
+        [OPTION_QMP] = &config->qmp,           [OPTION_LOCK] = &config->lock,
     };
     bool *const flags[OPTION_COUNT] = {
         [OPTION_PAUSED] = &config->start_paused,
@@ -306,6 +318,10 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         return set_root(config, value, err);
     case OPTION_VOLUME:
         return parse_share(config, value, err);
+    case OPTION_IO_BPS:
+        return parse_io_limit(OPTION_IO_BPS, value, &config->io_limits.bytes, err);
+    case OPTION_IO_IOPS:
+        return parse_io_limit(OPTION_IO_IOPS, value, &config->io_limits.operations, err);
     case OPTION_NET:
         return parse_net(value, err);
     case OPTION_UUID:
@@ -366,6 +382,9 @@ static int check_together(const struct vm_config *config, struct error *err)
                          "nothing to boot: name a kernel, an ELF, a folder or --firmware FILE");
     if (config->initrd && !config->kernel && !config->root)
         return error_set(err, -EINVAL, "--initrd needs a --kernel");
+    if (config->icount && (config->io_limits.bytes || config->io_limits.operations))
+        return error_set(err, -EINVAL,
+                         "--io-bps and --io-iops limit real time; leave --icount out");
     if (config->icount && config->cpus > 1)
         return error_set(err, -EINVAL, "--icount needs --cpus 1: harts run at the same time");
     if (stdio_serial && stdio_console)

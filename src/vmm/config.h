@@ -2,6 +2,7 @@
  * What the user asked for, checked as far as words alone allow. */
 #pragma once
 
+#include "backend/block/disk.h"
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/types.h"
@@ -18,6 +19,8 @@ struct vm_disk_config {
     const char *path; /* within `text` */
     char *text;       /* owned */
     bool format_given;
+    enum disk_format format;
+    const char *backing; /* within `text`; NULL: none */
     bool read_only;
     bool snapshot;
     bool bus_given;
@@ -50,7 +53,8 @@ struct vm_config {
     unsigned disk_count;
     const char *root; /* folder that is the guest's root; NULL: none */
     struct vm_share_config shares[MACHINE_MAX_SHARES];
-    unsigned share_count; /* with a root, one less is possible */
+    unsigned share_count;         /* with a root, one less is possible */
+    struct disk_limits io_limits; /* of each disk */
     const char *serial;
     const char *console; /* NULL: none */
     const char *gdb;

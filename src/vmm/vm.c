@@ -264,14 +264,25 @@ static int start_shares(struct vm *vm, struct error *err)
 
 static int open_disks(struct vm *vm, struct error *err)
 {
+    struct io_pool_config pool = {.device_lock = {lock_devices, unlock_devices, vm}};
+
+    /* On virtual time a request ends where it begins. */
+    if (vm->config->disk_count && !vm->config->icount) {
+        int result = io_pool_create(&pool, &vm->io_pool, err);
+        if (result < 0)
+            return result;
+    }
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         const struct vm_disk_config *disk = &vm->config->disks[i];
-        struct raw_options options = {
+        struct disk_options options = {
+            .format = disk->format,
+            .format_given = disk->format_given,
             .read_only = disk->read_only,
             .snapshot = disk->snapshot || vm->config->snapshot,
-            .format_given = disk->format_given,
+            .backing = disk->backing,
+            .limits = vm->config->io_limits,
         };
-        int result = raw_open(disk->path, &options, &vm->disks[i], err);
+        int result = disk_open(disk->path, &options, vm->io_pool, &vm->disks[i], err);
         if (result < 0)
             return result;
     }
@@ -313,7 +324,7 @@ static int add_disks(const struct vm *vm, struct machine_config *machine, struct
 
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         const struct vm_disk_config *disk = &vm->config->disks[i];
-        machine->disks[i].port = *raw_port(vm->disks[i]);
+        machine->disks[i].port = *disk_port(vm->disks[i]);
         machine->disks[i].serial = serials[i];
         /* Bare-metal kernels look for virtio-mmio; they have no PCI driver. */
         machine->disks[i].on_mmio =
@@ -483,7 +494,8 @@ static void close_vm(struct vm *vm)
     machine_destroy(vm->machine);
     vm_shares_close(&vm->shares);
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
-        raw_close(vm->disks[i]);
+        disk_close(vm->disks[i]);
+    io_pool_destroy(vm->io_pool);
     loop_destroy(vm->loop);
     close_files(vm);
     file_lock_release(&vm->lock);

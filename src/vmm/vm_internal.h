@@ -3,7 +3,7 @@
  * Loop thread, unless a member says otherwise. */
 #pragma once
 
-#include "backend/block/raw.h"
+#include "backend/block/disk.h"
 #include "backend/stream/stream.h"
 #include "host/file.h"
 #include "host/loop.h"
@@ -26,7 +26,8 @@ struct vm {
     struct machine *machine;
     struct stream *serial;
     struct stream *console;
-    struct raw *disks[MACHINE_MAX_DISKS];
+    struct io_pool *io_pool; /* NULL: no disks, or virtual time */
+    struct disk *disks[MACHINE_MAX_DISKS];
     struct vm_shares shares;
     struct debugger *debugger;
     struct control_server *control;
