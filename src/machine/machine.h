@@ -15,6 +15,7 @@
 #include "port/entropy.h"
 #include "port/file.h"
 #include "port/files.h"
+#include "port/governor.h"
 #include "port/power.h"
 #include "port/stream.h"
 #include "riscv/encoding.h"
@@ -88,6 +89,7 @@ struct machine_config {
     bool power_button; /* there is one, for machine_press_power_button */
     struct machine_share shares[MACHINE_MAX_SHARES];
     unsigned share_count;
+    struct governor_port governor;
     struct entropy_port entropy;
     /* Time passes with executed instructions and jumps over waits: the same
      * inputs give the same run. One hart only. */

@@ -77,6 +77,7 @@ int start_words(const struct paths *paths, const struct record *record, struct w
     words_add(words, "boot");
     words_add(words, "--name=%s", record->name);
     words_add(words, "--uuid=%s", record_text(record, "uuid"));
+    words_add(words, "--cpu-group=%s/cpu-group", paths->runtime);
     words_add(words, "--lock=%s/lock", record->folder);
     words_add(words, "--qmp=unix:%s/qmp.sock", record->sockets);
     words_add(words, "--serial=unix:%s/console.sock,log=%s/console.log", record->sockets,

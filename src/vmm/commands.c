@@ -3,6 +3,7 @@
  * control/commands.def, called on the loop thread (control/control.h has their contract). */
 #include "base/text.h"
 #include "host/clock.h"
+#include "vmm/cpu_group.h"
 #include "vmm/vm_internal.h"
 
 #include <errno.h>
@@ -232,12 +233,27 @@ static int quit(void *owner, json_t *arguments, json_t **result, struct error *e
     return 0;
 }
 
+/* Checks all, then changes all. */
 static int x_doppel_set(void *owner, json_t *arguments, json_t **result, struct error *err)
 {
-    (void)owner;
-    (void)arguments;
+    struct vm *vm = owner;
+    json_t *limit = json_object_get(arguments, "cpus-limit");
+    json_t *shares = json_object_get(arguments, "cpu-shares");
+    unsigned milli = 0;
+
     (void)result;
-    return error_set(err, -EINVAL, "nothing to set was named");
+    if (!vm->governor && (limit || shares))
+        return error_set(err, -EINVAL, "the machine runs on virtual time (--icount)");
+    if (limit && json_number_value(limit) != 0 &&
+        !vm_parse_cpus_limit(json_number_value(limit), &milli))
+        return error_set(err, -EINVAL, "cpus-limit: 0.01 to 64, or 0 for no limit, is wanted");
+    if (shares && (json_integer_value(shares) < 1 || json_integer_value(shares) > CPU_SHARES_MOST))
+        return error_set(err, -EINVAL, "cpu-shares: 1 to 262144 is wanted");
+    if (limit)
+        governor_set_limit(vm->governor, milli);
+    if (shares)
+        governor_set_shares(vm->governor, (unsigned)json_integer_value(shares));
+    return 0;
 }
 
 /* ---- for humans ---- */

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "options/log.h"
 #include "options/words.h"
+#include "vmm/cpu_group.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -31,6 +32,7 @@ void vm_config_init(struct vm_config *config)
 {
     *config = (struct vm_config){
         .cpus = 1,
+        .governor.shares = CPU_SHARES_DEFAULT,
         .memory_bytes = GIB,
         .extensions = extension_set_all(),
         .widest_satp = SATP_SV39,
@@ -69,6 +71,34 @@ static int parse_cpus(struct vm_config *config, const char *value, struct error 
     if (!text_parse_u64(value, MACHINE_MAX_HARTS, &cpus) || cpus == 0)
         return bad_value(OPTION_CPUS, value, "a number from 1 to 64 is wanted", err);
     config->cpus = (unsigned)cpus;
+    return 0;
+}
+
+bool vm_parse_cpus_limit(double cpus, unsigned *milli)
+{
+    if (!(cpus >= 0.01 && cpus <= MACHINE_MAX_HARTS))
+        return false;
+    *milli = (unsigned)(cpus * 1000 + 0.5);
+    return true;
+}
+
+static int parse_cpus_limit(struct vm_config *config, const char *value, struct error *err)
+{
+    char *end;
+    double cpus = strtod(value, &end);
+
+    if (!*value || *end || !vm_parse_cpus_limit(cpus, &config->governor.limit_milli))
+        return bad_value(OPTION_CPUS_LIMIT, value, "a number from 0.01 to 64 is wanted", err);
+    return 0;
+}
+
+static int parse_cpu_shares(struct vm_config *config, const char *value, struct error *err)
+{
+    uint64_t shares;
+
+    if (!text_parse_u64(value, CPU_SHARES_MOST, &shares) || shares == 0)
+        return bad_value(OPTION_CPU_SHARES, value, "a number from 1 to 262144 is wanted", err);
+    config->governor.shares = (unsigned)shares;
     return 0;
 }
 
@@ -276,12 +306,19 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
                       struct error *err)
 {
     const char **const texts[OPTION_COUNT] = {
-        [OPTION_KERNEL] = &config->kernel,     [OPTION_INITRD] = &config->initrd,
-        [OPTION_APPEND] = &config->append,     [OPTION_DTB] = &config->dtb,
-        [OPTION_FIRMWARE] = &config->firmware, [OPTION_SERIAL] = &config->serial,
-        [OPTION_CONSOLE] = &config->console,   [OPTION_GDB] = &config->gdb,
-        [OPTION_NAME] = &config->name,         [OPTION_SIGNATURE] = &config->signature,
-        [OPTION_QMP] = &config->qmp,           [OPTION_LOCK] = &config->lock,
+        [OPTION_KERNEL] = &config->kernel,
+        [OPTION_INITRD] = &config->initrd,
+        [OPTION_APPEND] = &config->append,
+        [OPTION_DTB] = &config->dtb,
+        [OPTION_FIRMWARE] = &config->firmware,
+        [OPTION_SERIAL] = &config->serial,
+        [OPTION_CONSOLE] = &config->console,
+        [OPTION_GDB] = &config->gdb,
+        [OPTION_NAME] = &config->name,
+        [OPTION_SIGNATURE] = &config->signature,
+        [OPTION_CPU_GROUP] = &config->governor.group,
+        [OPTION_QMP] = &config->qmp,
+        [OPTION_LOCK] = &config->lock,
     };
     bool *const flags[OPTION_COUNT] = {
         [OPTION_PAUSED] = &config->start_paused,
@@ -304,6 +341,10 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
     switch ((int)option) {
     case OPTION_CPUS:
         return parse_cpus(config, value, err);
+    case OPTION_CPUS_LIMIT:
+        return parse_cpus_limit(config, value, err);
+    case OPTION_CPU_SHARES:
+        return parse_cpu_shares(config, value, err);
     case OPTION_MEMORY:
         return parse_memory(config, value, err);
     case OPTION_CPU:
@@ -385,6 +426,9 @@ static int check_together(const struct vm_config *config, struct error *err)
     if (config->icount && (config->io_limits.bytes || config->io_limits.operations))
         return error_set(err, -EINVAL,
                          "--io-bps and --io-iops limit real time; leave --icount out");
+    if (config->icount && (config->governor.limit_milli || config->governor.group))
+        return error_set(err, -EINVAL,
+                         "--cpus-limit and --cpu-group limit real time; leave --icount out");
     if (config->icount && config->cpus > 1)
         return error_set(err, -EINVAL, "--icount needs --cpus 1: harts run at the same time");
     if (stdio_serial && stdio_console)

@@ -8,6 +8,7 @@
 #include "base/types.h"
 #include "machine/machine.h"
 #include "options/engine.h"
+#include "vmm/governor.h"
 
 enum vm_stats {
     STATS_NONE,
@@ -45,6 +46,7 @@ struct vm_config {
     const char *dtb;
     const char *firmware; /* NULL: chosen by the kernel */
     unsigned cpus;
+    struct governor_config governor;
     uint64_t memory_bytes;
     struct extension_set extensions;
     enum satp_mode widest_satp;
@@ -78,6 +80,9 @@ void vm_config_fini(struct vm_config *config);
 /* Reads the words after `boot`. Returns 0; 1 when --help was asked for; or
  * -EINVAL with one line in `err`. */
 MUST_CHECK int vm_config_parse(struct vm_config *config, int argc, char **argv, struct error *err);
+
+/* Thousandths of a CPU; false: not within 0.01 and 64. */
+MUST_CHECK bool vm_parse_cpus_limit(double cpus, unsigned *milli);
 
 /* Writes the list of options to stdout. */
 void vm_config_print_options(void);

@@ -363,6 +363,8 @@ static int create_machine(struct vm *vm, struct error *err)
         .owner = vm,
     };
 
+    if (vm->governor)
+        machine.governor = governor_port(vm->governor);
     if (config->console)
         machine.console = (struct stream_port){write_console, console_readable, vm};
     vm_shares_add(&vm->shares, &machine);
@@ -401,6 +403,8 @@ static int open_vm(struct vm *vm, struct error *err)
         result = loop_create(&vm->loop, err);
     if (result == 0)
         result = loop_watch_signals(vm->loop, on_signal, vm, err);
+    if (result == 0 && !config->icount)
+        result = governor_create(&config->governor, &vm->governor, err);
     if (result == 0)
         result = create_machine(vm, err);
     if (result == 0 && config->gdb)
@@ -492,6 +496,7 @@ static void close_vm(struct vm *vm)
     close_streams(vm);
     files_stop(vm->shares.files);
     machine_destroy(vm->machine);
+    governor_destroy(vm->governor);
     vm_shares_close(&vm->shares);
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
         disk_close(vm->disks[i]);

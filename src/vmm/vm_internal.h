@@ -11,6 +11,7 @@
 #include "vmm/config.h"
 #include "vmm/control_server.h"
 #include "vmm/debugger.h"
+#include "vmm/governor.h"
 #include "vmm/shares.h"
 #include "vmm/vm.h"
 
@@ -31,6 +32,7 @@ struct vm {
     struct vm_shares shares;
     struct debugger *debugger;
     struct control_server *control;
+    struct governor *governor;
     struct file_lock lock;
     struct random_source random;
     struct boot_input kernel;
