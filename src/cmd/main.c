@@ -6,6 +6,7 @@
 #include "cmd/binfmt.h"
 #include "cmd/boot.h"
 #include "cmd/disasm.h"
+#include "cmd/image.h"
 #include "cmd/qemu.h"
 #include "cmd/run.h"
 
@@ -36,6 +37,7 @@ static const struct command {
     {"boot", cmd_boot, "a RISC-V machine in the foreground"},
     {"run", cmd_run, "a riscv64 Linux program"},
     {"binfmt", cmd_binfmt, "riscv64 programs run by themselves (binfmt_misc)"},
+    {"image", cmd_image, "disk images: make, examine, convert"},
     {"disasm", cmd_disasm, "the code of a riscv64 ELF file as text"},
     {"version", cmd_version, "the version of doppel"},
     {"help", cmd_help, "this list"},
