@@ -8,6 +8,7 @@
 #include "cmd/boot.h"
 #include "cmd/console.h"
 #include "cmd/disasm.h"
+#include "cmd/image.h"
 #include "cmd/launch.h"
 #include "cmd/lifecycle.h"
 #include "cmd/list.h"
@@ -60,6 +61,7 @@ static const struct command {
     {"stats", cmd_stats, "figures of machines"},
     {"top", cmd_top, "the same, again and again"},
     {"binfmt", cmd_binfmt, "riscv64 programs run by themselves (binfmt_misc)"},
+    {"image", cmd_image, "disk images: make, examine, convert"},
     {"disasm", cmd_disasm, "the code of a riscv64 ELF file as text"},
     {"version", cmd_version, "the version of doppel"},
     {"help", cmd_help, "this list"},

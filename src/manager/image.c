@@ -2,6 +2,8 @@
  * The store of images. */
 #include "manager/image.h"
 
+#include "backend/block/image_tool.h"
+#include "base/text.h"
 #include "manager/record.h"
 
 #include <dirent.h>
@@ -14,6 +16,8 @@
 
 #define IMAGE_FORMAT    1
 #define DEFAULT_VERSION "13"
+#define DISK_SIZE       (UINT64_C(20) << 30)
+#define DISK_ALIGNMENT  65536
 
 /* Letters, digits, dots and dashes; not a dot first. */
 static bool is_part(const char *text, size_t length)
@@ -201,8 +205,25 @@ int image_place(const struct image *image, const char *folder, struct error *err
 int image_make_disk(const struct image *image, const char *folder, const char *size,
                     struct error *err)
 {
-    (void)image;
-    (void)folder;
-    (void)size;
-    return error_set(err, -ENOSYS, "pending");
+    char base[PATH_MAX];
+    char path[PATH_MAX];
+    uint64_t least = (uint64_t)json_integer_value(json_object_get(image->json, "size"));
+    uint64_t bytes = MAX(least, DISK_SIZE);
+    int result = image_part(image, "disk", base, err);
+
+    if (size && (!text_parse_size(size, &bytes) || bytes % DISK_ALIGNMENT || bytes < least))
+        return error_set(err, -EINVAL,
+                         "--disk-size '%s': a size of at least %llu MiB, such as 20G, is wanted",
+                         size, (unsigned long long)(least >> 20));
+    if (result == 0)
+        result = path_join(path, err, folder, "root.overlay", NULL);
+    if (result < 0)
+        return result;
+    return image_create(&(struct image_create){.path = path,
+                                               .format = FORMAT_OVERLAY,
+                                               .size_bytes = bytes,
+                                               .base = base,
+                                               .base_format_given = true,
+                                               .base_format = FORMAT_RAW},
+                        err);
 }

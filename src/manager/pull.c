@@ -425,7 +425,8 @@ static int describe(const struct pull *pull, struct error *err)
         "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I}", "format", 1, "name", pull->image.name,
         "created", created, "kernel", "kernel", "initrd", "initrd", "disk", "disk.img", "release",
         pull->kernel, "append",
-        "root=/dev/vda ro quiet systemd.firstboot=no systemd.set_credential=agetty.autologin:root",
+        "root=/dev/vda ro quiet systemd.firstboot=no systemd.set_credential=agetty.autologin:root "
+        "systemd.set_credential=login.noauth:yes",
         "ready", 1, "size", (json_int_t)DISK_SIZE);
     char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
     json_decref(json);

@@ -17,6 +17,7 @@
 
 /* How often clocks are looked at. */
 #define PERIOD_NS       1000000
+#define GAP_NS          20000
 /* What may be saved up: as much as is used in so long. */
 #define BURST_NS        50000000
 /* A rest for others; then one looks again. */
@@ -28,6 +29,7 @@
 struct hart_clock {
     uint64_t begin_ns; /* of the stretch that is measured; 0: none */
     uint64_t begin_cpu_ns;
+    uint64_t end_ns; /* of the last slice */
 };
 
 struct governor {
@@ -118,6 +120,16 @@ static bool governs(const struct governor *governor)
     return governor->group || atomic_load_explicit(&governor->limit_milli, memory_order_relaxed);
 }
 
+/* Slices with nothing between them are measured together: asking for the thread's time costs as much as a hundredth of
+ * one. Between others the hart waited, for an interrupt or for its turn. */
+static void begin_stretch(struct hart_clock *clock, uint64_t now_ns)
+{
+    if (clock->begin_ns && now_ns - clock->end_ns < GAP_NS)
+        return;
+    clock->begin_ns = now_ns;
+    clock->begin_cpu_ns = clock_thread_cpu_ns();
+}
+
 static uint64_t before_run(void *owner, unsigned hart)
 {
     struct governor *governor = owner;
@@ -135,7 +147,7 @@ static uint64_t before_run(void *owner, unsigned hart)
     if (until_ns > now_ns)
         return until_ns;
     if (governor->group)
-        governor->harts[hart] = (struct hart_clock){now_ns, clock_thread_cpu_ns()};
+        begin_stretch(&governor->harts[hart], now_ns);
     return 0;
 }
 
@@ -146,7 +158,10 @@ static void after_run(void *owner, unsigned hart)
 
     if (!clock->begin_ns)
         return;
-    uint64_t ran_ns = clock_monotonic_ns() - clock->begin_ns;
+    clock->end_ns = clock_monotonic_ns();
+    uint64_t ran_ns = clock->end_ns - clock->begin_ns;
+    if (ran_ns < PERIOD_NS)
+        return;
     uint64_t had_ns = clock_thread_cpu_ns() - clock->begin_cpu_ns;
     atomic_fetch_add(&governor->ran_ns, ran_ns);
     if (ran_ns > had_ns)

@@ -245,16 +245,36 @@ static int open_path(const char *path, bool read_only, struct error *err)
                      may_read ? "; add readonly or snapshot to use it without writing" : "");
 }
 
-int block_file_open(const char *path, bool read_only, const struct block_file_ops *ops,
-                    struct block_file *out, struct error *err)
+static int open_examined(const char *path, bool read_only, const struct block_file_ops *ops,
+                         struct block_file *out, struct error *err)
 {
     struct block_file file = {.fd = open_path(path, read_only, err), .ops = ops};
 
     if (file.fd < 0)
         return file.fd;
     int result = examine(&file, path, err);
-    if (result == 0)
-        result = lock(&file, path, read_only, err);
+    if (result < 0) {
+        close(file.fd);
+        return result;
+    }
+    *out = file;
+    return 0;
+}
+
+int block_file_open_unlocked(const char *path, struct block_file *out, struct error *err)
+{
+    return open_examined(path, true, &block_file_kernel, out, err);
+}
+
+int block_file_open(const char *path, bool read_only, const struct block_file_ops *ops,
+                    struct block_file *out, struct error *err)
+{
+    struct block_file file;
+    int result = open_examined(path, read_only, ops, &file, err);
+
+    if (result < 0)
+        return result;
+    result = lock(&file, path, read_only, err);
     if (result < 0) {
         close(file.fd);
         return result;

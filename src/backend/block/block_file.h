@@ -41,6 +41,9 @@ extern const struct block_file_ops block_file_kernel;
  * `err`: -EBUSY when it is locked by another. */
 MUST_CHECK int block_file_open(const char *path, bool read_only, const struct block_file_ops *ops,
                                struct block_file *out, struct error *err);
+/* To look at an image that may be in use: read-only, without a lock. */
+MUST_CHECK int block_file_open_unlocked(const char *path, struct block_file *out,
+                                        struct error *err);
 void block_file_close(struct block_file *file);
 
 /* 0 or a negative errno: everything was moved, or the range does not exist (-EIO when it

@@ -117,6 +117,7 @@ struct opening {
     struct block_file file;
     uint8_t head[HEAD_SIZE];
     size_t head_size;
+    bool is_below; /* it is an image below that cannot be opened */
 };
 
 static int read_head(struct opening *opening, struct error *err)
@@ -128,7 +129,7 @@ static int read_head(struct opening *opening, struct error *err)
 }
 
 /* Images below others. */
-static int open_below(const struct opening *opening, const char *path,
+static int open_below(struct opening *opening, const char *path,
                       const struct disk_image_options *below, struct disk_image **out,
                       struct error *err)
 {
@@ -142,7 +143,11 @@ static int open_below(const struct opening *opening, const char *path,
         return error_set(err, -ELOOP, "there are more than %u images below it, or a circle",
                          OVERLAY_MAX_DEPTH);
     int result = disk_image_open(path, &options, out, &inner);
-    return result < 0 ? error_set(err, result, "what it is based on: %s", inner.text) : 0;
+    if (result < 0) {
+        opening->is_below = true;
+        error_set(err, result, "%s", inner.text);
+    }
+    return result;
 }
 
 /* Relative to the folder of the overlay. */
@@ -182,7 +187,7 @@ static int check_base(const struct overlay_header *header, const struct disk_ima
     return 0;
 }
 
-static int open_base(const struct opening *opening, const struct overlay_header *header,
+static int open_base(struct opening *opening, const struct overlay_header *header,
                      struct disk_image **out, struct error *err)
 {
     static const enum disk_format formats[] = {
@@ -230,7 +235,7 @@ static int open_overlay(struct opening *opening, struct disk_image **out, struct
     return result;
 }
 
-static int open_backing(const struct opening *opening, const struct qcow2_header *header,
+static int open_backing(struct opening *opening, const struct qcow2_header *header,
                         struct disk_image **out, struct error *err)
 {
     const struct disk_image_options options = {0};
@@ -326,7 +331,12 @@ int disk_image_open(const char *path, const struct disk_image_options *options,
     if (result == 0 && (options->identify || options->depth))
         result = identify(&file, image, &inner);
     if (result < 0) {
-        error_set(err, result, "disk image '%s': %s", path, inner.text);
+        /* Only the first and the last of a chain are named. */
+        if (opening->is_below && options->depth)
+            error_set(err, result, "%s", inner.text);
+        else
+            error_set(err, result, "disk image '%s': %s%s", path,
+                      opening->is_below ? "what it is based on: " : "", inner.text);
         disk_image_close(image);
         block_file_close(&opening->file);
     } else {

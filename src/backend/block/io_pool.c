@@ -5,11 +5,7 @@
  *
  * Whoever finishes a request when no other waits to be reported takes the device lock and
  * reports all that are finished by then; meanwhile others go on with their work. So the
- * lock is contended by one thread at most, and a burst costs it little.
- *
- * A thread without work looks for some for a moment before it sleeps, if the last time
- * work came soon: a guest that waits for each of its requests would pay for a sleep and a
- * wake each time. */
+ * lock is contended by one thread at most, and a burst costs it little. */
 #include "backend/block/io_pool.h"
 
 #include <errno.h>
@@ -19,8 +15,6 @@
 #include "backend/block/io_pool_internal.h"
 #include "host/clock.h"
 #include "host/thread.h"
-
-#define SPIN_NS UINT64_C(50000)
 
 void request_list_push(struct request_list *list, struct block_request *request)
 {
@@ -47,15 +41,13 @@ struct block_request *request_list_pop(struct request_list *list)
 
 void io_pool_wake(struct io_pool *pool)
 {
-    if (pool->parked && !pool->has_spinner)
+    if (pool->parked)
         pthread_cond_signal(&pool->work);
 }
 
 void io_pool_make_ready(struct io_pool *pool, struct block_request *request)
 {
     request_list_push(&pool->ready, request);
-    /* relaxed: only a hint for spin(), which takes the lock before it believes it */
-    atomic_fetch_add_explicit(&pool->ready_count, 1, memory_order_relaxed);
     io_pool_wake(pool);
 }
 
@@ -145,20 +137,6 @@ static void serve_waiting(struct io_pool *pool, uint64_t *deadline_ns)
     }
 }
 
-/* Looks for work without the lock, which the caller holds. */
-static void spin(struct io_pool *pool)
-{
-    uint64_t end_ns = clock_monotonic_ns() + SPIN_NS;
-
-    pool->has_spinner = true;
-    pthread_mutex_unlock(&pool->lock);
-    while (atomic_load_explicit(&pool->ready_count, memory_order_relaxed) == 0 &&
-           clock_monotonic_ns() < end_ns)
-        __builtin_ia32_pause();
-    pthread_mutex_lock(&pool->lock);
-    pool->has_spinner = false;
-}
-
 static void park(struct io_pool *pool, uint64_t deadline_ns)
 {
     struct timespec deadline = {
@@ -178,18 +156,13 @@ static void park(struct io_pool *pool, uint64_t deadline_ns)
 }
 
 /* The next request to carry out; NULL: the thread has to end. Pool's lock held. */
-static struct block_request *take_request(struct io_pool *pool, uint64_t *gap_ns)
+static struct block_request *take_request(struct io_pool *pool)
 {
-    uint64_t start_ns = 0;
-    uint64_t deadline_ns;
-
     for (;;) {
+        uint64_t deadline_ns;
         serve_waiting(pool, &deadline_ns);
         struct block_request *request = request_list_pop(&pool->ready);
         if (request) {
-            atomic_fetch_sub_explicit(&pool->ready_count, 1, memory_order_relaxed);
-            if (start_ns)
-                *gap_ns = clock_monotonic_ns() - start_ns;
             /* It may block: let another one look at the rest. */
             if (pool->ready.head)
                 io_pool_wake(pool);
@@ -197,13 +170,6 @@ static struct block_request *take_request(struct io_pool *pool, uint64_t *gap_ns
         }
         if (pool->quits)
             return NULL;
-        if (!start_ns) {
-            start_ns = clock_monotonic_ns();
-            if (*gap_ns < SPIN_NS && !pool->has_spinner) {
-                spin(pool);
-                continue;
-            }
-        }
         park(pool, deadline_ns);
     }
 }
@@ -212,12 +178,11 @@ static void *io_thread_main(void *argument)
 {
     struct io_pool *pool = argument;
     struct block_request *request;
-    uint64_t gap_ns = UINT64_MAX; /* how long the last request was waited for */
 
     if (pool->config.enter)
         pool->config.enter(pool->config.owner);
     pthread_mutex_lock(&pool->lock);
-    while ((request = take_request(pool, &gap_ns)))
+    while ((request = take_request(pool)))
         serve(pool, request);
     pthread_mutex_unlock(&pool->lock);
     return NULL;

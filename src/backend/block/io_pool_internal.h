@@ -30,11 +30,9 @@ struct io_pool {
     unsigned waiting_disks; /* with requests that limits hold back */
     unsigned parked;
     unsigned drainers;
-    bool has_spinner; /* a thread that will see what becomes ready without being woken */
-    bool has_timer;   /* a parked thread will wake when a limit lets a request go */
+    bool has_timer; /* a parked thread will wake when a limit lets a request go */
     bool quits;
 
-    atomic_uint ready_count; /* of `ready`, for a look without the lock */
     /* Requests that are carried out but not yet reported, newest first. */
     _Atomic(struct block_request *) finished;
 
