@@ -11,6 +11,7 @@
 #include "backend/block/image_tool.h"
 #include "base/bits.h"
 #include "base/text.h"
+#include "cmd/store.h"
 #include "options/words.h"
 
 enum {
@@ -248,6 +249,7 @@ static int print_usage(FILE *to)
     for (unsigned i = 0; i < ARRAY_LEN(subcommands); i++)
         fprintf(to, "%s doppel image %s %s\n", i ? "      " : "usage:", subcommands[i].name,
                 subcommands[i].usage);
+    fprintf(to, "       doppel image ls | import FILE | export IMAGE FILE | rm IMAGE...\n");
     return to == stdout ? 0 : EXIT_REFUSED;
 }
 
@@ -344,6 +346,8 @@ int cmd_image(int argc, char **argv)
     for (unsigned i = 0; i < ARRAY_LEN(subcommands); i++)
         if (strcmp(argv[1], subcommands[i].name) == 0)
             return run_subcommand(&subcommands[i], argc - 1, argv + 1);
+    if (store_is_command(argv[1]))
+        return cmd_store(argc - 1, argv + 1);
     fprintf(stderr, "doppel image: there is no command '%s'; 'doppel image --help' lists them\n",
             argv[1]);
     return EXIT_REFUSED;

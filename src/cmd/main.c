@@ -6,8 +6,10 @@
 #include "cmd/access.h"
 #include "cmd/binfmt.h"
 #include "cmd/boot.h"
+#include "cmd/completion.h"
 #include "cmd/console.h"
 #include "cmd/disasm.h"
+#include "cmd/doctor.h"
 #include "cmd/image.h"
 #include "cmd/launch.h"
 #include "cmd/lifecycle.h"
@@ -15,6 +17,7 @@
 #include "cmd/pull.h"
 #include "cmd/qemu.h"
 #include "cmd/run.h"
+#include "cmd/set.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -58,11 +61,14 @@ static const struct command {
     {"cp", cmd_cp, "copy files to and from there"},
     {"console", cmd_console, "a machine's serial console"},
     {"logs", cmd_logs, "what the guest printed there"},
+    {"set", cmd_set, "change a machine's limits"},
     {"stats", cmd_stats, "figures of machines"},
     {"top", cmd_top, "the same, again and again"},
     {"binfmt", cmd_binfmt, "riscv64 programs run by themselves (binfmt_misc)"},
-    {"image", cmd_image, "disk images: make, examine, convert"},
+    {"image", cmd_image, "the store of images, and disk images as files"},
     {"disasm", cmd_disasm, "the code of a riscv64 ELF file as text"},
+    {"doctor", cmd_doctor, "what this host can and cannot do"},
+    {"completion", cmd_completion, "completion of these commands for bash"},
     {"version", cmd_version, "the version of doppel"},
     {"help", cmd_help, "this list"},
     {"proxy", cmd_proxy, NULL}, /* for ssh, not for people */

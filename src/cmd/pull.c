@@ -48,8 +48,9 @@ int cmd_pull(int argc, char **argv)
     struct cmd_words words = {
         .command = "pull",
         .usage = "debian[:13] [--mirror ADDRESS] [--again]",
-        .help = "Makes an image of Debian 13 for riscv64 out of its packages, whose signatures are\n"
-                "checked. What was downloaded is used again when it is interrupted.",
+        .help =
+            "Makes an image of Debian 13 for riscv64 out of its packages, whose signatures are\n"
+            "checked. What was downloaded is used again when it is interrupted.",
         .rows = rows,
         .row_count = ARRAY_LEN(rows),
         .least = 1,

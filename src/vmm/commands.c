@@ -233,6 +233,29 @@ static int quit(void *owner, json_t *arguments, json_t **result, struct error *e
     return 0;
 }
 
+/* Of all disks; what is not named stays. */
+static int set_io_limits(struct vm *vm, json_t *arguments, struct error *err)
+{
+    json_t *bytes = json_object_get(arguments, "io-bps");
+    json_t *operations = json_object_get(arguments, "io-iops");
+
+    if (!bytes && !operations)
+        return 0;
+    if (!vm->io_pool)
+        return error_set(err, -EINVAL, "the machine has no disk, or runs on virtual time");
+    if ((bytes && json_integer_value(bytes) < 0) ||
+        (operations && json_integer_value(operations) < 0))
+        return error_set(err, -EINVAL,
+                         "io-bps and io-iops: a number, or 0 for no limit, is wanted");
+    if (bytes)
+        vm->io_limits.bytes = (uint64_t)json_integer_value(bytes);
+    if (operations)
+        vm->io_limits.operations = (uint64_t)json_integer_value(operations);
+    for (unsigned i = 0; i < vm->config->disk_count; i++)
+        disk_set_limits(vm->disks[i], &vm->io_limits);
+    return 0;
+}
+
 /* Checks all, then changes all. */
 static int x_doppel_set(void *owner, json_t *arguments, json_t **result, struct error *err)
 {
@@ -249,6 +272,8 @@ static int x_doppel_set(void *owner, json_t *arguments, json_t **result, struct 
         return error_set(err, -EINVAL, "cpus-limit: 0.01 to 64, or 0 for no limit, is wanted");
     if (shares && (json_integer_value(shares) < 1 || json_integer_value(shares) > CPU_SHARES_MOST))
         return error_set(err, -EINVAL, "cpu-shares: 1 to 262144 is wanted");
+    if (set_io_limits(vm, arguments, err) < 0)
+        return -EINVAL;
     if (limit)
         governor_set_limit(vm->governor, milli);
     if (shares)

@@ -518,6 +518,7 @@ static void run_vm(struct vm *vm)
     free_files(vm); /* the machine reads them again for a reset */
     loop_set_wake(vm->loop, on_wake, vm);
     connect_streams(vm);
+    vm->io_limits = vm->config->io_limits;
     vm->started_ns = clock_monotonic_ns();
     vm->has_run = !vm->config->start_paused;
     if (!vm->config->start_paused)

@@ -29,6 +29,7 @@ struct vm {
     struct stream *console;
     struct io_pool *io_pool; /* NULL: no disks, or virtual time */
     struct disk *disks[MACHINE_MAX_DISKS];
+    struct disk_limits io_limits; /* of each, now */
     struct vm_shares shares;
     struct debugger *debugger;
     struct control_server *control;
