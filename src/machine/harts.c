@@ -236,6 +236,8 @@ static void *hart_thread_main(void *argument)
     struct hart_thread *thread = argument;
 
     atomic_store(&thread->thread_id, thread_id());
+    if (thread->machine->config.enter)
+        thread->machine->config.enter(thread->machine->config.owner);
     for (;;) {
         if (!has_goal_run(thread->machine) && !wait_to_run(thread->machine))
             return NULL;

@@ -90,6 +90,8 @@ struct machine_config {
     struct machine_share shares[MACHINE_MAX_SHARES];
     unsigned share_count;
     struct governor_port governor;
+    /* Called first on each hart's thread; NULL: nothing to do. */
+    void (*enter)(void *owner);
     struct entropy_port entropy;
     /* Time passes with executed instructions and jumps over waits: the same
      * inputs give the same run. One hart only. */

@@ -152,17 +152,16 @@ static int x_doppel_query(void *owner, json_t *arguments, json_t **result, struc
 }
 
 /* Pages of this process in host memory. */
-static json_int_t resident_bytes(void)
+static json_int_t resident_bytes(const struct vm *vm)
 {
+    char text[128];
     long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
+    ssize_t size = vm->statm_fd > 0 ? pread(vm->statm_fd, text, sizeof(text) - 1, 0) : -1;
 
-    if (!file)
-        return 0;
-    if (fscanf(file, "%*s %ld", &pages) != 1)
+    text[size < 0 ? 0 : size] = 0;
+    if (sscanf(text, "%*s %ld", &pages) != 1)
         pages = 0;
-    fclose(file);
-    return (json_int_t)pages * sysconf(_SC_PAGESIZE);
+    return (json_int_t)pages * PAGE_SIZE;
 }
 
 static int x_doppel_stats(void *owner, json_t *arguments, json_t **result, struct error *err)
@@ -177,7 +176,7 @@ static int x_doppel_stats(void *owner, json_t *arguments, json_t **result, struc
                   (double)(clock_monotonic_ns() - vm->started_ns) / NS_PER_S, "cpu-seconds",
                   (double)clock_process_cpu_ns() / NS_PER_S, "instructions",
                   (json_int_t)stats.instructions, "traps", (json_int_t)stats.traps, "resident",
-                  resident_bytes(), "memory", (json_int_t)vm->config->memory_bytes);
+                  resident_bytes(vm), "memory", (json_int_t)vm->config->memory_bytes);
     return 0;
 }
 

@@ -280,6 +280,14 @@ static int parse_seed(struct vm_config *config, const char *value, struct error 
     return 0;
 }
 
+static int parse_sandbox(struct vm_config *config, const char *value, struct error *err)
+{
+    config->no_sandbox = strcmp(value, "off") == 0;
+    if (!config->no_sandbox && strcmp(value, "on") != 0)
+        return bad_value(OPTION_SANDBOX, value, "on or off is wanted", err);
+    return 0;
+}
+
 static int parse_uuid(struct vm_config *config, const char *value, struct error *err)
 {
     static const char pattern[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
@@ -365,6 +373,8 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         return parse_io_limit(OPTION_IO_IOPS, value, &config->io_limits.operations, err);
     case OPTION_NET:
         return parse_net(value, err);
+    case OPTION_SANDBOX:
+        return parse_sandbox(config, value, err);
     case OPTION_UUID:
         return parse_uuid(config, value, err);
     case OPTION_SEED:
@@ -411,7 +421,7 @@ static int parse_rest(struct vm_config *config, const struct option_words *words
     return 0;
 }
 
-static int check_together(const struct vm_config *config, struct error *err)
+static int check_together(struct vm_config *config, struct error *err)
 {
     bool stdio_serial = strcmp(config->serial, "stdio") == 0;
     bool stdio_console = config->console && strcmp(config->console, "stdio") == 0;
@@ -429,6 +439,8 @@ static int check_together(const struct vm_config *config, struct error *err)
     if (config->icount && (config->governor.limit_milli || config->governor.group))
         return error_set(err, -EINVAL,
                          "--cpus-limit and --cpu-group limit real time; leave --icount out");
+    if (config->signature || config->engine.translator.perf_map || config->engine.translator.gdb)
+        config->no_sandbox = true;
     if (config->icount && config->cpus > 1)
         return error_set(err, -EINVAL, "--icount needs --cpus 1: harts run at the same time");
     if (stdio_serial && stdio_console)

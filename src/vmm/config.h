@@ -62,6 +62,7 @@ struct vm_config {
     const char *gdb;
     const char *qmp; /* NULL: none */
     const char *lock;
+    bool no_sandbox;
     bool start_paused;
     bool no_reboot;
     bool snapshot;

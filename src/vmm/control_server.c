@@ -38,7 +38,7 @@ struct client {
 struct control_server {
     struct loop *loop;
     int listen_fd;
-    char *path;
+    struct unix_place place;
     struct control_service service;
     struct client clients[MAX_CLIENTS];
 };
@@ -158,6 +158,8 @@ int control_server_create(struct vm *vm, struct loop *loop, const char *spec,
         free(path);
         return error_set(err, -ENOMEM, "--qmp: out of memory");
     }
+    /* From a file, which a sandbox does not have. */
+    json_object_seed(0);
     server->loop = loop;
     server->service = (struct control_service){vm_command_handlers, DOPPEL_VERSION, vm};
     for (unsigned i = 0; i < MAX_CLIENTS; i++)
@@ -173,7 +175,8 @@ int control_server_create(struct vm *vm, struct loop *loop, const char *spec,
         return error_set(err, fd < 0 ? fd : -ENOMEM, "--qmp: cannot watch the socket");
     }
     server->listen_fd = fd;
-    server->path = path;
+    unix_place_open(&server->place, path);
+    free(path);
     *out = server;
     return 0;
 }
@@ -197,9 +200,13 @@ void control_server_destroy(struct control_server *server)
             close_client(&server->clients[i]);
     loop_remove(server->loop, server->listen_fd);
     close(server->listen_fd);
-    unlink(server->path);
-    free(server->path);
+    unix_place_remove(&server->place);
     free(server);
+}
+
+int control_server_folder(const struct control_server *server)
+{
+    return server && server->place.name[0] ? server->place.folder : -1;
 }
 
 /* A client that turns out to be lost is dropped at its next event, which a broken or full
@@ -222,6 +229,8 @@ void control_server_event(struct control_server *server, enum control_event_id e
 static void send_cause(struct control_server *server, enum control_event_id event, bool by_guest,
                        const char *reason)
 {
+    if (!server)
+        return;
     json_t *data = json_pack("{s:b, s:s}", "guest", by_guest, "reason", reason);
 
     control_server_event(server, event, data);

@@ -17,6 +17,9 @@ MUST_CHECK int control_server_create(struct vm *vm, struct loop *loop, const cha
 /* Sends what waits, closes, removes the path. Accepts NULL. */
 void control_server_destroy(struct control_server *server);
 
+/* The folder of the socket, a descriptor, or -1. Accepts NULL. */
+int control_server_folder(const struct control_server *server);
+
 /* Tells all clients. `data` is borrowed, NULL: none. Accepts a server that is NULL, as do the next two. */
 void control_server_event(struct control_server *server, enum control_event_id event,
                           const json_t *data);

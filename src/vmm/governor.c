@@ -19,7 +19,7 @@
 #define PERIOD_NS       1000000
 #define GAP_NS          20000
 /* What may be saved up: as much as is used in so long. */
-#define BURST_NS        50000000
+#define BURST_NS        200000000
 /* A rest for others; then one looks again. */
 #define GROUP_REST_NS   2000000
 /* Hungry: waited for more than a twentieth of the time, in about the last tenth of a second. */

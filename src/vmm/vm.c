@@ -6,14 +6,17 @@
 #include "base/endian.h"
 #include "base/log.h"
 #include "host/clock.h"
+#include "vmm/jail.h"
 #include "vmm/stats.h"
 #include "vmm/vm_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Larger files cannot fit into any guest's memory. */
 #define MAX_FILE_SIZE      (UINT64_C(4) << 30)
@@ -257,14 +260,21 @@ static int open_files(struct vm *vm, struct error *err)
 /* Before anything is in memory that their processes would keep. */
 static int start_shares(struct vm *vm, struct error *err)
 {
-    struct lock_port device_lock = {lock_devices, unlock_devices, vm};
+    const struct files_config wiring = {
+        .device_lock = {lock_devices, unlock_devices, vm},
+        .is_synchronous = vm->config->icount,
+        .enter = jail_seal_files,
+        .enter_jail = jail_enter_server,
+        .owner = vm,
+    };
 
-    return vm_shares_start(&vm->shares, vm->config, &device_lock, err);
+    return vm_shares_start(&vm->shares, vm->config, &wiring, err);
 }
 
 static int open_disks(struct vm *vm, struct error *err)
 {
-    struct io_pool_config pool = {.device_lock = {lock_devices, unlock_devices, vm}};
+    struct io_pool_config pool = {
+        .device_lock = {lock_devices, unlock_devices, vm}, .enter = jail_seal_io, .owner = vm};
 
     /* On virtual time a request ends where it begins. */
     if (vm->config->disk_count && !vm->config->icount) {
@@ -358,6 +368,7 @@ static int create_machine(struct vm *vm, struct error *err)
         .htif = {write_serial, NULL, vm},
         .entropy = {random_fill, &vm->random},
         .power_button = config->qmp != NULL,
+        .enter = jail_seal_hart,
         .virtual_time = config->icount,
         .notify = notify,
         .owner = vm,
@@ -383,20 +394,16 @@ static void connect_streams(struct vm *vm)
     }
 }
 
-/* Everything that can fail; nothing outside is changed when it does. */
-static int open_vm(struct vm *vm, struct error *err)
+/* What has a path or an address. No thread is started. */
+static int open_outside(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
     int result = config->lock ? file_lock_take(config->lock, &vm->lock, err) : 0;
 
     if (result == 0)
         result = start_shares(vm, err);
-
     if (result == 0)
         result = open_files(vm, err);
-    vm->random = config->has_seed ? random_from_seed(config->seed)
-                 : config->icount ? random_from_seed(0)
-                                  : random_from_host();
     if (result == 0)
         result = open_disks(vm, err);
     if (result == 0)
@@ -405,20 +412,37 @@ static int open_vm(struct vm *vm, struct error *err)
         result = loop_watch_signals(vm->loop, on_signal, vm, err);
     if (result == 0 && !config->icount)
         result = governor_create(&config->governor, &vm->governor, err);
-    if (result == 0)
-        result = create_machine(vm, err);
     if (result == 0 && config->gdb)
-        result = debugger_create(vm->machine, vm->loop, config->gdb, !config->start_paused,
-                                 &vm->debugger, err);
+        result = debugger_create(vm->loop, config->gdb, &vm->debugger, err);
     if (result == 0 && config->qmp)
         result = control_server_create(vm, vm->loop, config->qmp, &vm->control, err);
     if (result == 0 && config->console)
         result = open_stream(vm, config->console, "console", &vm->console, err);
     if (result == 0)
         result = open_stream(vm, config->serial, "serial", &vm->serial, err);
-    if (result == 0)
-        result = vm_shares_connect(&vm->shares, vm->loop, vm->machine, err);
+    vm->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     return result;
+}
+
+/* Everything that can fail; nothing outside is changed when it does. */
+static int open_vm(struct vm *vm, struct error *err)
+{
+    const struct vm_config *config = vm->config;
+
+    vm->random = config->has_seed ? random_from_seed(config->seed)
+                 : config->icount ? random_from_seed(0)
+                                  : random_from_host();
+    int result = open_outside(vm, err);
+    if (result == 0)
+        result = jail_enter(vm, err);
+    if (result == 0 && vm->io_pool)
+        result = io_pool_start(vm->io_pool, err);
+    if (result == 0)
+        result = create_machine(vm, err);
+    if (result < 0)
+        return result;
+    debugger_attach(vm->debugger, vm->machine, !config->start_paused);
+    return vm_shares_connect(&vm->shares, vm->loop, vm->machine, err);
 }
 
 /* ---- at the end ---- */
@@ -503,6 +527,9 @@ static void close_vm(struct vm *vm)
     io_pool_destroy(vm->io_pool);
     loop_destroy(vm->loop);
     close_files(vm);
+    if (vm->statm_fd > 0)
+        close(vm->statm_fd);
+    sandbox_destroy(vm->sandbox);
     file_lock_release(&vm->lock);
 }
 
@@ -511,10 +538,15 @@ static void report(const struct error *err)
     fprintf(stderr, "doppel boot: %s\n", err->text);
 }
 
+/* The sandbox closes last; what cannot be sealed does not run. */
 static void run_vm(struct vm *vm)
 {
     struct error err = {0};
 
+    if (jail_seal_loop(vm, &vm->failure) < 0) {
+        vm->exit_status = VM_EXIT_INTERNAL;
+        return;
+    }
     free_files(vm); /* the machine reads them again for a reset */
     loop_set_wake(vm->loop, on_wake, vm);
     connect_streams(vm);

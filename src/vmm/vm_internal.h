@@ -8,6 +8,7 @@
 #include "host/file.h"
 #include "host/loop.h"
 #include "host/random.h"
+#include "sandbox/sandbox.h"
 #include "vmm/config.h"
 #include "vmm/control_server.h"
 #include "vmm/debugger.h"
@@ -34,6 +35,9 @@ struct vm {
     struct debugger *debugger;
     struct control_server *control;
     struct governor *governor;
+    struct sandbox *sandbox; /* NULL: the user wants none */
+    struct sandbox_layers layers;
+    int statm_fd; /* /proc/self/statm, which the sandbox has not; 0: not there */
     struct file_lock lock;
     struct random_source random;
     struct boot_input kernel;

@@ -191,7 +191,6 @@ static void *io_thread_main(void *argument)
 int io_pool_create(const struct io_pool_config *config, struct io_pool **out, struct error *err)
 {
     struct io_pool *pool = calloc(1, sizeof(*pool));
-    unsigned threads = config->threads ? config->threads : IO_POOL_THREADS;
     pthread_condattr_t attributes;
 
     if (!pool)
@@ -203,18 +202,22 @@ int io_pool_create(const struct io_pool_config *config, struct io_pool **out, st
     pthread_cond_init(&pool->work, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_cond_init(&pool->idle, NULL);
-    for (unsigned i = 0; i < threads; i++) {
-        char name[] = "io0";
-        name[2] = (char)('0' + i);
-        int result = thread_start(&pool->threads[i], name, io_thread_main, pool, err);
-        if (result < 0) {
-            io_pool_destroy(pool);
-            return result;
-        }
-        pool->thread_count++;
-    }
     *out = pool;
     return 0;
+}
+
+int io_pool_start(struct io_pool *pool, struct error *err)
+{
+    unsigned threads = pool->config.threads ? pool->config.threads : IO_POOL_THREADS;
+    int result = 0;
+
+    for (unsigned i = 0; i < threads && result == 0; i++) {
+        char name[] = "io0";
+        name[2] = (char)('0' + i);
+        result = thread_start(&pool->threads[i], name, io_thread_main, pool, err);
+        pool->thread_count += result == 0;
+    }
+    return result;
 }
 
 void io_pool_destroy(struct io_pool *pool)

@@ -19,8 +19,10 @@ struct io_pool_config {
     void *owner;
 };
 
-/* Nothing is allocated afterwards. On success the caller owns *out (io_pool_destroy). */
+/* On success the caller owns *out (io_pool_destroy). Its threads do not exist yet. */
 MUST_CHECK int io_pool_create(const struct io_pool_config *config, struct io_pool **out,
                               struct error *err);
+/* Starts the threads, before the first request. Nothing is allocated afterwards. */
+MUST_CHECK int io_pool_start(struct io_pool *pool, struct error *err);
 /* All disks are closed. Accepts NULL. */
 void io_pool_destroy(struct io_pool *pool);

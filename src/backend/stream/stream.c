@@ -40,7 +40,8 @@ struct stream {
     bool keeps_old_file; /* file: not yet emptied */
     bool watches_in;
     bool watches_out;
-    char *unlink_path;
+    char *unlink_path; /* of a new file that is not yet to be kept */
+    struct unix_place place;
     struct transcript *transcript; /* NULL: none is kept */
     int patience_ms;               /* how long to wait for the reader at the end */
 
@@ -454,7 +455,7 @@ static int open_unix(struct stream *stream, const char *path, struct error *err)
     stream->listen_fd = unix_listen(path, SOCK_STREAM, what, err);
     if (stream->listen_fd < 0)
         return stream->listen_fd;
-    stream->unlink_path = strdup(path);
+    unix_place_open(&stream->place, path);
     stream->owns_fds = true;
     int result = loop_add(stream->config.loop, stream->listen_fd, LOOP_READ, on_connect, stream);
     return result < 0 ? error_set(err, result, "cannot watch '%s'", path) : 0;
@@ -533,6 +534,11 @@ static void drain(struct stream *stream)
     }
 }
 
+int stream_folder(const struct stream *stream)
+{
+    return stream && stream->place.name[0] ? stream->place.folder : -1;
+}
+
 void stream_hurry(struct stream *stream)
 {
     if (stream)
@@ -558,6 +564,7 @@ void stream_close(struct stream *stream)
     if (stream->unlink_path)
         unlink(stream->unlink_path);
     free(stream->unlink_path);
+    unix_place_remove(&stream->place);
     if (stream->is_raw)
         terminal_restore();
     free(stream);

@@ -29,6 +29,8 @@ struct stream_config {
 /* Loop thread; on success the caller owns *out (stream_close). */
 MUST_CHECK int stream_open(const struct stream_config *config, struct stream **out,
                            struct error *err);
+/* The folder of a unix socket, a descriptor; -1: it has none. Accepts NULL. */
+int stream_folder(const struct stream *stream);
 /* The user wants us to end now: closing waits for no reader. Accepts NULL. */
 void stream_hurry(struct stream *stream);
 /* Writes what is still in the ring, waiting for a slow reader at most a second
