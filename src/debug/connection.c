@@ -49,7 +49,7 @@ static int listen_unix(struct connection *connection, const char *path, struct e
     connection->listen_fd = unix_listen(path, SOCK_STREAM, "--gdb", err);
     if (connection->listen_fd < 0)
         return connection->listen_fd;
-    unix_place_open(&connection->place, path);
+    place_open(&connection->place, path);
     return 0;
 }
 
@@ -79,12 +79,12 @@ void connection_abandon(struct connection *connection)
     if (connection->listen_fd >= 0)
         close(connection->listen_fd);
     connection->listen_fd = -1;
-    unix_place_forget(&connection->place);
+    place_forget(&connection->place);
 }
 
 void connection_close(struct connection *connection)
 {
-    unix_place_remove(&connection->place);
+    place_remove(&connection->place);
     connection_abandon(connection);
 }
 

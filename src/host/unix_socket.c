@@ -3,8 +3,6 @@
 #include "host/unix_socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -67,8 +65,9 @@ int unix_listen(const char *path, int type, const char *what, struct error *err)
     struct sockaddr_un address;
 
     if (!make_address(path, &address))
-        return error_set(err, -ENAMETOOLONG, "%s 'unix:%s': the path is longer than %zu characters",
-                         what, path, sizeof(address.sun_path) - 1);
+        return error_set(err, -ENAMETOOLONG,
+                         "%s 'unix:%s': the path is too long: %zu characters are the most", what,
+                         path, sizeof(address.sun_path) - 1);
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int result = fd < 0 ? -errno : bind_private(fd, &address);
     if (result == -EADDRINUSE && is_abandoned(&address, type)) {
@@ -83,33 +82,4 @@ int unix_listen(const char *path, int type, const char *what, struct error *err)
         close(fd);
     return error_set(err, result, "%s 'unix:%s': cannot listen there: %s", what, path,
                      strerror(-result));
-}
-
-void unix_place_open(struct unix_place *place, const char *path)
-{
-    char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-
-    *place = (struct unix_place){.folder = -1};
-    if (strlen(path) >= sizeof(folder))
-        return;
-    memcpy(folder, path, strlen(path) + 1);
-    place->folder = open(slash ? dirname(folder) : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (place->folder >= 0)
-        memcpy(place->name, name, strlen(name) + 1);
-}
-
-void unix_place_remove(struct unix_place *place)
-{
-    if (place->name[0])
-        unlinkat(place->folder, place->name, 0);
-    unix_place_forget(place);
-}
-
-void unix_place_forget(struct unix_place *place)
-{
-    if (place->name[0])
-        close(place->folder);
-    *place = (struct unix_place){.folder = -1};
 }

@@ -12,19 +12,6 @@
  * reason in `err`, which names `what`. Changes the process's umask for a moment: set-up only. */
 MUST_CHECK int unix_listen(const char *path, int type, const char *what, struct error *err);
 
-/* Where a socket is, so that it can be removed when paths mean nothing any more: in a sandbox. Zeroed: nowhere. */
-struct unix_place {
-    int folder; /* descriptor, if name is not empty */
-    char name[108];
-};
-
-/* Remembers the place of a socket that was bound at `path`. What cannot be remembered is not removed later. */
-void unix_place_open(struct unix_place *place, const char *path);
-/* Removes the socket. Accepts a zeroed one. */
-void unix_place_remove(struct unix_place *place);
-/* Forgets it, and leaves the socket alone: for children. */
-void unix_place_forget(struct unix_place *place);
-
 /* Connects to a stream socket; may block as long as the other side's queue is full. Returns the
  * descriptor (close-on-exec) or -errno: -ECONNREFUSED and -ENOENT mean that nobody listens. */
 MUST_CHECK int unix_connect(const char *path);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,13 +52,12 @@ static int allow_memory(scmp_filter_ctx context)
                                          SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
-/* abort() and the end of helpers. */
+/* abort(), what ends us when a handler is done, and the end of helpers. */
 static int allow_signals(scmp_filter_ctx context, const struct sandbox_config *config,
                          enum sandbox_role role)
 {
-    int result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
-                                  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()),
-                                  SCMP_A2(SCMP_CMP_EQ, SIGABRT));
+    int result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 
     for (unsigned i = 0; i < config->child_count && role == SANDBOX_LOOP && result == 0; i++)
         result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(kill), 2,
@@ -101,6 +101,10 @@ static int add_rules(scmp_filter_ctx context, const struct sandbox_config *confi
             result = allow(context, calls[i].number);
     if (result == 0)
         result = allow_memory(context);
+    /* Whoever crashes gives the terminal back. */
+    if (result == 0 && !(bits & (IO | LOOP)))
+        result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                  SCMP_A1(SCMP_CMP_EQ, TCSETS));
     if (result == 0)
         result = allow_signals(context, config, role);
     if (result == 0 && role == SANDBOX_SERVER)

@@ -47,7 +47,6 @@ enum {
     ACCESS_EXECUTE = 1 << 0,
     ACCESS_READ_FILE = 1 << 2,
     ACCESS_READ_DIR = 1 << 3,
-    ACCESS_REMOVE_FILE = 1 << 5,
     ACCESS_MAKE_CHAR = 1 << 6,
     ACCESS_MAKE_BLOCK = 1 << 11,
 };
@@ -91,8 +90,6 @@ static int add_rules(int ruleset, const struct sandbox_config *config, uint64_t 
 {
     int result = 0;
 
-    for (unsigned i = 0; i < config->removable_count && result == 0; i++)
-        result = allow(ruleset, config->removable[i], ACCESS_REMOVE_FILE);
     for (unsigned i = 0; i < config->shared_count && result == 0; i++)
         result = allow(ruleset, config->shared[i],
                        (config->shared_read_only[i] ? ACCESS_READ : ACCESS_SHARE) & known);

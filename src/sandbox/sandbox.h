@@ -36,10 +36,8 @@ struct sandbox_layers {
 };
 
 struct sandbox_config {
-    /* Folders that files may be removed from: of sockets. Descriptors; borrowed until sandbox_enter. */
-    int removable[SANDBOX_MAX_FOLDERS];
-    unsigned removable_count;
-    /* Folders that all may be done with: shared ones; `shared_read_only` of them only read. */
+    /* Folders that all may be done with: shared ones; `shared_read_only` of them only read. Descriptors; borrowed until
+     * sandbox_enter. */
     int shared[SANDBOX_MAX_FOLDERS];
     bool shared_read_only[SANDBOX_MAX_FOLDERS];
     unsigned shared_count;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "host/place.h"
 #include "host/unix_socket.h"
 #include "vmm/vm_internal.h"
 
@@ -38,7 +39,7 @@ struct client {
 struct control_server {
     struct loop *loop;
     int listen_fd;
-    struct unix_place place;
+    struct place place;
     struct control_service service;
     struct client clients[MAX_CLIENTS];
 };
@@ -175,7 +176,7 @@ int control_server_create(struct vm *vm, struct loop *loop, const char *spec,
         return error_set(err, fd < 0 ? fd : -ENOMEM, "--qmp: cannot watch the socket");
     }
     server->listen_fd = fd;
-    unix_place_open(&server->place, path);
+    place_open(&server->place, path);
     free(path);
     *out = server;
     return 0;
@@ -200,13 +201,13 @@ void control_server_destroy(struct control_server *server)
             close_client(&server->clients[i]);
     loop_remove(server->loop, server->listen_fd);
     close(server->listen_fd);
-    unix_place_remove(&server->place);
+    place_remove(&server->place);
     free(server);
 }
 
-int control_server_folder(const struct control_server *server)
+struct place *control_server_place(struct control_server *server)
 {
-    return server && server->place.name[0] ? server->place.folder : -1;
+    return server && server->place.name[0] ? &server->place : NULL;
 }
 
 /* A client that turns out to be lost is dropped at its next event, which a broken or full

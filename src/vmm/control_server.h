@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "control/control.h"
 #include "host/loop.h"
+#include "host/place.h"
 
 struct vm;
 struct control_server;
@@ -17,8 +18,8 @@ MUST_CHECK int control_server_create(struct vm *vm, struct loop *loop, const cha
 /* Sends what waits, closes, removes the path. Accepts NULL. */
 void control_server_destroy(struct control_server *server);
 
-/* The folder of the socket, a descriptor, or -1. Accepts NULL. */
-int control_server_folder(const struct control_server *server);
+/* Of the socket, which control_server_destroy removes unless it is forgotten. NULL: nothing. Accepts NULL. */
+struct place *control_server_place(struct control_server *server);
 
 /* Tells all clients. `data` is borrowed, NULL: none. Accepts a server that is NULL, as do the next two. */
 void control_server_event(struct control_server *server, enum control_event_id event,

@@ -317,9 +317,9 @@ void debugger_attach(struct debugger *debugger, struct machine *machine, bool ru
     gdb_server_init(&debugger->server, &debugger->target, running, send_bytes, debugger);
 }
 
-int debugger_folder(const struct debugger *debugger)
+struct place *debugger_place(struct debugger *debugger)
 {
-    return debugger && debugger->connection.place.name[0] ? debugger->connection.place.folder : -1;
+    return debugger && debugger->connection.place.name[0] ? &debugger->connection.place : NULL;
 }
 
 void debugger_on_exit(struct debugger *debugger, int status)

@@ -6,6 +6,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "host/loop.h"
+#include "host/place.h"
 #include "machine/machine.h"
 
 struct debugger;
@@ -18,8 +19,8 @@ void debugger_destroy(struct debugger *debugger);
 /* Once, before the loop runs. `running`: the machine will be started at once. Accepts a debugger that is NULL, as
  * does the next. */
 void debugger_attach(struct debugger *debugger, struct machine *machine, bool running);
-/* The folder of its unix socket, a descriptor; -1: it has none. */
-int debugger_folder(const struct debugger *debugger);
+/* Of its unix socket, which debugger_destroy removes unless it is forgotten. NULL: nothing. */
+struct place *debugger_place(struct debugger *debugger);
 
 /* The machine reported MACHINE_EVENT_DEBUG of `hart`. */
 void debugger_on_stop(struct debugger *debugger, unsigned hart);

@@ -5,16 +5,30 @@
 #include "backend/files/files.h"
 #include "backend/files/server.h"
 #include "base/log.h"
+#include "vmm/doorman.h"
 #include "vmm/vm_internal.h"
 
 #include <stdlib.h>
 
 #define ROLE(name) (1u << SANDBOX_##name)
 
-static void allow_removal(struct sandbox_config *config, int folder)
+/* What is at a place is removed by the doorman, from outside. */
+static int start_doorman(struct vm *vm, struct error *err)
 {
-    if (folder >= 0)
-        config->removable[config->removable_count++] = folder;
+    bool is_socket[DOORMAN_MAX_PLACES] = {true, true};
+    struct place *places[DOORMAN_MAX_PLACES] = {control_server_place(vm->control),
+                                                debugger_place(vm->debugger)};
+    unsigned count = 0;
+
+    places[2] = stream_place(vm->serial, &is_socket[2]);
+    places[3] = stream_place(vm->console, &is_socket[3]);
+    for (unsigned i = 0; i < 4; i++) {
+        if (!places[i])
+            continue;
+        is_socket[count] = is_socket[i];
+        places[count++] = places[i];
+    }
+    return count ? doorman_start(places, is_socket, count, &vm->doorman, err) : 0;
 }
 
 static void allow_children(const struct vm *vm, struct sandbox_config *config)
@@ -28,10 +42,6 @@ static struct sandbox_config describe(const struct vm *vm)
 {
     struct sandbox_config config = {.harts_do_everything = vm->config->icount};
 
-    allow_removal(&config, control_server_folder(vm->control));
-    allow_removal(&config, debugger_folder(vm->debugger));
-    allow_removal(&config, stream_folder(vm->serial));
-    allow_removal(&config, stream_folder(vm->console));
     allow_children(vm, &config);
     return config;
 }
@@ -42,7 +52,9 @@ int jail_enter(struct vm *vm, struct error *err)
 
     if (vm->config->no_sandbox)
         return 0;
-    int result = sandbox_prepare(&config, ROLE(HART) | ROLE(IO) | ROLE(LOOP) | ROLE(FILES),
+    int result = start_doorman(vm, err);
+    if (result == 0)
+        result = sandbox_prepare(&config, ROLE(HART) | ROLE(IO) | ROLE(LOOP) | ROLE(FILES),
                                  &vm->sandbox, err);
     if (result == 0)
         result = sandbox_enter(vm->sandbox, &vm->layers, err);

@@ -6,6 +6,7 @@
 #include "base/endian.h"
 #include "base/log.h"
 #include "host/clock.h"
+#include "vmm/doorman.h"
 #include "vmm/jail.h"
 #include "vmm/stats.h"
 #include "vmm/vm_internal.h"
@@ -141,14 +142,21 @@ static void on_wake(void *owner, unsigned events)
 
 /* ---- ports ---- */
 
+/* Streams close also when there never was a machine. */
 static void lock_devices(void *owner)
 {
-    machine_lock_devices(((struct vm *)owner)->machine);
+    struct vm *vm = owner;
+
+    if (vm->machine)
+        machine_lock_devices(vm->machine);
 }
 
 static void unlock_devices(void *owner)
 {
-    machine_unlock_devices(((struct vm *)owner)->machine);
+    struct vm *vm = owner;
+
+    if (vm->machine)
+        machine_unlock_devices(vm->machine);
 }
 
 /* The machine is built before the streams are opened, so that whatever is wrong
@@ -530,6 +538,7 @@ static void close_vm(struct vm *vm)
     if (vm->statm_fd > 0)
         close(vm->statm_fd);
     sandbox_destroy(vm->sandbox);
+    doorman_end(vm->doorman, !vm->has_begun);
     file_lock_release(&vm->lock);
 }
 
@@ -547,6 +556,7 @@ static void run_vm(struct vm *vm)
         vm->exit_status = VM_EXIT_INTERNAL;
         return;
     }
+    vm->has_begun = true;
     free_files(vm); /* the machine reads them again for a reset */
     loop_set_wake(vm->loop, on_wake, vm);
     connect_streams(vm);

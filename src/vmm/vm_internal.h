@@ -37,7 +37,8 @@ struct vm {
     struct governor *governor;
     struct sandbox *sandbox; /* NULL: the user wants none */
     struct sandbox_layers layers;
-    int statm_fd; /* /proc/self/statm, which the sandbox has not; 0: not there */
+    struct doorman *doorman; /* NULL: there is nothing to remove, or no sandbox */
+    int statm_fd;            /* /proc/self/statm, which the sandbox has not; 0: not there */
     struct file_lock lock;
     struct random_source random;
     struct boot_input kernel;
@@ -47,6 +48,7 @@ struct vm {
     int exit_status;
     struct error failure; /* why it ended; no text: it did not fail */
     uint64_t started_ns;  /* monotonic */
+    bool has_begun;       /* files that are new stay */
     bool has_run;         /* harts ran since the start or the last reset */
     bool is_ending;
 };

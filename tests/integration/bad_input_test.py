@@ -88,7 +88,7 @@ def _(folder):
     refuse(folder, ["--kernel="], "kernel")
     refuse(folder, [""], "kernel")
     refuse(folder, [file_with(folder, b"")], "kernel", "is empty")
-    refuse(folder, [folder], "is a directory")
+    refuse(folder, [folder], "name a --kernel")
     refuse(folder, ["--kernel", folder], "is a directory")
     os.mkfifo(folder / "fifo")
     refuse(folder, [folder / "fifo"], "kernel", "not a regular file")

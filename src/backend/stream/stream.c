@@ -5,6 +5,7 @@
 #include "backend/stream/transcript.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "host/place.h"
 #include "host/terminal.h"
 #include "host/unix_socket.h"
 
@@ -40,8 +41,7 @@ struct stream {
     bool keeps_old_file; /* file: not yet emptied */
     bool watches_in;
     bool watches_out;
-    char *unlink_path; /* of a new file that is not yet to be kept */
-    struct unix_place place;
+    struct place place;            /* of a socket, or of a new file that is not yet to be kept */
     struct transcript *transcript; /* NULL: none is kept */
     int patience_ms;               /* how long to wait for the reader at the end */
 
@@ -399,7 +399,7 @@ static int open_file(struct stream *stream, const char *path, struct error *err)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 
     if (fd >= 0)
-        stream->unlink_path = strdup(path);
+        place_open(&stream->place, path);
     else if (errno == EEXIST)
         fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
@@ -417,8 +417,7 @@ static void keep_file(struct stream *stream)
     stream->keeps_old_file = false;
     if (ftruncate(stream->out_fd, 0) < 0 && errno != EINVAL) /* EINVAL: a device */
         log_warn("stream", "cannot empty the %s file: %s", stream->config.what, strerror(errno));
-    free(stream->unlink_path);
-    stream->unlink_path = NULL;
+    place_forget(&stream->place);
 }
 
 static int open_pty(struct stream *stream, struct error *err)
@@ -455,7 +454,7 @@ static int open_unix(struct stream *stream, const char *path, struct error *err)
     stream->listen_fd = unix_listen(path, SOCK_STREAM, what, err);
     if (stream->listen_fd < 0)
         return stream->listen_fd;
-    unix_place_open(&stream->place, path);
+    place_open(&stream->place, path);
     stream->owns_fds = true;
     int result = loop_add(stream->config.loop, stream->listen_fd, LOOP_READ, on_connect, stream);
     return result < 0 ? error_set(err, result, "cannot watch '%s'", path) : 0;
@@ -534,9 +533,12 @@ static void drain(struct stream *stream)
     }
 }
 
-int stream_folder(const struct stream *stream)
+struct place *stream_place(struct stream *stream, bool *is_socket)
 {
-    return stream && stream->place.name[0] ? stream->place.folder : -1;
+    if (!stream || !stream->place.name[0])
+        return NULL;
+    *is_socket = stream->listen_fd >= 0;
+    return &stream->place;
 }
 
 void stream_hurry(struct stream *stream)
@@ -561,10 +563,7 @@ void stream_close(struct stream *stream)
         close(stream->listen_fd);
     }
     transcript_close(stream->transcript);
-    if (stream->unlink_path)
-        unlink(stream->unlink_path);
-    free(stream->unlink_path);
-    unix_place_remove(&stream->place);
+    place_remove(&stream->place);
     if (stream->is_raw)
         terminal_restore();
     free(stream);

@@ -9,6 +9,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "host/loop.h"
+#include "host/place.h"
 #include "port/lock.h"
 #include "port/stream.h"
 
@@ -29,8 +30,9 @@ struct stream_config {
 /* Loop thread; on success the caller owns *out (stream_close). */
 MUST_CHECK int stream_open(const struct stream_config *config, struct stream **out,
                            struct error *err);
-/* The folder of a unix socket, a descriptor; -1: it has none. Accepts NULL. */
-int stream_folder(const struct stream *stream);
+/* What stream_close will remove: a unix socket, or, until it is connected, a file that is new. Whoever forgets it has it
+ * removed otherwise. NULL: nothing. Accepts NULL. */
+struct place *stream_place(struct stream *stream, bool *is_socket);
 /* The user wants us to end now: closing waits for no reader. Accepts NULL. */
 void stream_hurry(struct stream *stream);
 /* Writes what is still in the ring, waiting for a slow reader at most a second
