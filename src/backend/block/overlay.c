@@ -632,12 +632,13 @@ static int take_page(struct overlay *overlay, uint64_t index, const struct overl
     bool has[2] = {found[0].kind == OVERLAY_PAGE_VALID, found[1].kind == OVERLAY_PAGE_VALID};
     unsigned newest = !has[0] || (has[1] && found[1].sequence > found[0].sequence);
     bool is_bad = found[0].kind == OVERLAY_PAGE_BAD || found[1].kind == OVERLAY_PAGE_BAD;
-    bool is_empty = found[0].kind == OVERLAY_PAGE_EMPTY || found[1].kind == OVERLAY_PAGE_EMPTY;
+    /* The first write of a page is that of copy 1. */
+    bool may_be_first = found[0].kind == OVERLAY_PAGE_EMPTY;
     struct page *page = &overlay->pages[index];
     uint64_t used = MIN(overlay->cluster_count - index * OVERLAY_PAGE_CLUSTERS,
                         (uint64_t)OVERLAY_PAGE_CLUSTERS);
 
-    if (is_bad && (overlay->state.is_clean || (!has[newest] && !is_empty)))
+    if (is_bad && (overlay->state.is_clean || (!has[newest] && !may_be_first)))
         return error_set(err, -EIO, "its cluster table is damaged (page %llu)",
                          (unsigned long long)index);
     page->is_dirty = is_bad && !overlay->image.read_only;

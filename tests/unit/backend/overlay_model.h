@@ -139,7 +139,7 @@ UNUSED static void model_init(struct model *model)
                 (struct sector_model){{base_version(used_clusters[i] * SECTORS + s)}, 1, 0};
 }
 
-static void sector_add(struct sector_model *sector, uint32_t version)
+UNUSED static void sector_add(struct sector_model *sector, uint32_t version)
 {
     if (sector->count == VERSIONS)
         abort();
