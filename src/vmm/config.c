@@ -134,13 +134,13 @@ static int parse_disk_word(struct vm_disk_config *disk, const char *word, struct
         disk->bus_given = true;
         disk->on_mmio = word[4] == 'm';
     } else if (text_starts_with(word, "format=")) {
-        return error_set(err, -EINVAL,
-                         "--disk '%s': the formats are raw, qcow2 and overlay", word);
+        return error_set(err, -EINVAL, "--disk '%s': the formats are raw, qcow2 and overlay", word);
     } else {
-        return error_set(err, -EINVAL,
-                         "--disk: '%s' is not one of format=, backing=, readonly, snapshot, bus=pci, "
-                         "bus=mmio",
-                         word);
+        return error_set(
+            err, -EINVAL,
+            "--disk: '%s' is not one of format=, backing=, readonly, snapshot, bus=pci, "
+            "bus=mmio",
+            word);
     }
     return 0;
 }
@@ -302,7 +302,8 @@ static int check_together(const struct vm_config *config, struct error *err)
     if (config->initrd && !config->kernel)
         return error_set(err, -EINVAL, "--initrd needs a --kernel");
     if (config->icount && (config->io_limits.bytes || config->io_limits.operations))
-        return error_set(err, -EINVAL, "--io-bps and --io-iops limit real time; leave --icount out");
+        return error_set(err, -EINVAL,
+                         "--io-bps and --io-iops limit real time; leave --icount out");
     if (config->icount && config->cpus > 1)
         return error_set(err, -EINVAL, "--icount needs --cpus 1: harts run at the same time");
     if (stdio_serial && stdio_console)

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -664,7 +665,7 @@ static int load_table(struct overlay *overlay, struct error *err)
     int result = 0;
 
     for (uint64_t i = 0; i < overlay->page_count && result == 0; i++) {
-        struct overlay_page found[2];
+        struct overlay_page found[2] = {{0}};
         for (unsigned copy = 0; copy < 2 && result == 0; copy++) {
             result = block_file_read_bytes(&overlay->file, pages[copy], OVERLAY_PAGE_SIZE,
                                            overlay_page_offset(overlay->image.size_bytes, i, copy));
@@ -718,12 +719,8 @@ static int open_unnamed(const char *directory)
     if (fd >= 0)
         return fd;
     /* File systems without O_TMPFILE. */
-    static const char pattern[] = "/doppel-XXXXXX";
-    size_t length = strlen(directory);
-    if (length + sizeof(pattern) > sizeof(path))
+    if ((size_t)snprintf(path, sizeof(path), "%s/doppel-XXXXXX", directory) >= sizeof(path))
         return -1;
-    memcpy(path, directory, length);
-    memcpy(path + length, pattern, sizeof(pattern));
     fd = mkostemp(path, O_CLOEXEC);
     if (fd >= 0)
         unlink(path);

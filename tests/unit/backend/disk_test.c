@@ -262,7 +262,7 @@ TEST(disk, limits_hold_and_can_be_changed_while_requests_are_in_flight)
     /* What may come at once at the beginning is a tenth of a second's worth. */
     double first = rate(1.5);
     CHECK(first > 500 * 0.95 && first < 500 * 1.12);
-    disk_set_limits(disk, &(struct disk_limits){.bytes = 4096 * 800});
+    disk_set_limits(disk, &(struct disk_limits){.bytes = UINT64_C(4096) * 800});
     double second = rate(1.5);
     CHECK(second > 800 * 0.95 && second < 800 * 1.12);
     disk_set_limits(disk, &(struct disk_limits){0});

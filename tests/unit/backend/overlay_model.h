@@ -8,7 +8,7 @@
 #include "unit/backend/sim_file.h"
 
 #define CLUSTER  OVERLAY_CLUSTER_SIZE
-#define SECTOR   512u
+#define SECTOR   UINT64_C(512)
 #define SECTORS  (CLUSTER / SECTOR)
 #define VERSIONS 24u /* that a sector may have at once */
 #define ZERO     UINT32_MAX
