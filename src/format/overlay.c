@@ -143,11 +143,17 @@ static bool is_zero(const uint8_t *bytes, size_t size)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
+/* Nobody has counted further. */
+static bool is_counter(uint64_t value)
+{
+    return value != 0 && value < INT64_MAX;
+}
+
 bool overlay_parse_state(const uint8_t *page, struct overlay_state *out)
 {
     uint32_t clean = load_le32(page + 4);
 
-    if (load_le32(page) != page_checksum(page) || clean > 1 || load_le64(page + 8) == 0)
+    if (load_le32(page) != page_checksum(page) || clean > 1 || !is_counter(load_le64(page + 8)))
         return false;
     *out = (struct overlay_state){load_le64(page + 8), clean == 1};
     return true;
@@ -168,7 +174,7 @@ struct overlay_page overlay_parse_page(const uint8_t *bytes, uint64_t index, uns
     if (is_zero(bytes, OVERLAY_PAGE_SIZE))
         page.kind = OVERLAY_PAGE_EMPTY;
     else if (load_le32(bytes) == page_checksum(bytes) && load_le32(bytes + 4) == index &&
-             page.sequence != 0 && page.sequence % 2 == copy)
+             is_counter(page.sequence) && page.sequence % 2 == copy)
         page.kind = OVERLAY_PAGE_VALID;
     return page;
 }

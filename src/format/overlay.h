@@ -17,7 +17,7 @@ struct error;
 #define OVERLAY_MAGIC_SIZE   8
 #define OVERLAY_VERSION      1
 #define OVERLAY_CLUSTER_SIZE UINT64_C(0x10000)
-#define OVERLAY_PAGE_SIZE    4096u
+#define OVERLAY_PAGE_SIZE    UINT64_C(4096)
 #define OVERLAY_HEADER_SIZE  8192u
 #define OVERLAY_STATE_OFFSET 8192u /* of the first state page; the second follows */
 #define OVERLAY_TABLE_OFFSET 16384u
@@ -28,7 +28,7 @@ struct error;
 #define OVERLAY_MAX_DEPTH    16u
 
 /* A page of the table holds 2 bits for each of its clusters. */
-#define OVERLAY_ENTRY_BYTES   4064u
+#define OVERLAY_ENTRY_BYTES   UINT64_C(4064)
 #define OVERLAY_PAGE_CLUSTERS (OVERLAY_ENTRY_BYTES * 4)
 
 enum overlay_cluster {

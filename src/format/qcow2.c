@@ -115,7 +115,7 @@ static int parse_backing(const uint8_t *bytes, size_t size, struct qcow2_header 
         return 0;
     for (uint32_t i = 0; i < length; i++) {
         uint8_t byte = bytes[offset + i];
-        header->backing[i] = byte >= 0x20 && byte != 0x7f ? (char)byte : '?';
+        header->backing[i] = (char)(byte >= 0x20 && byte != 0x7f ? byte : '?');
     }
     return 0;
 }

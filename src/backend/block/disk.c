@@ -54,12 +54,14 @@ struct block_request *disk_begin(struct disk *disk, struct block_request *reques
 
 void disk_end(struct disk *disk, const struct block_request *requests)
 {
+    bool is_flush = requests->op == BLOCK_FLUSH;
+
     for (const struct block_request *each = requests; each; each = each->next) {
         disk->counts.operations[each->op]++;
         disk->counts.bytes[each->op] += each->op == BLOCK_FLUSH ? 0 : each->size;
         disk->counts.errors += each->result < 0;
     }
-    if (requests->op != BLOCK_FLUSH)
+    if (!is_flush)
         return;
     struct block_request *next = request_list_pop(&disk->flushes);
     disk->flush_is_active = next;
@@ -148,7 +150,7 @@ static int open_image(const char *path, const struct disk_options *options, stru
         .read_only = options->read_only || options->snapshot,
         .backing = options->backing,
     };
-    struct disk_image *image;
+    struct disk_image *image = NULL;
     int result = disk_image_open(path, &image_options, &image, err);
 
     if (result == 0 && options->snapshot && !options->read_only) {
@@ -175,7 +177,7 @@ int disk_open(const char *path, const struct disk_options *options, struct io_po
     if (!disk)
         return error_set(err, -ENOMEM, "%s: out of memory", path);
     int result = open_image(path, options, &disk->image, err);
-    if (result < 0) {
+    if (result < 0 || !disk->image) {
         free(disk);
         return result;
     }

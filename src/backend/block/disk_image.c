@@ -217,7 +217,7 @@ static int open_base(struct opening *opening, const struct overlay_header *heade
 
 static int open_overlay(struct opening *opening, struct disk_image **out, struct error *err)
 {
-    struct overlay_header *header = malloc(sizeof(*header));
+    struct overlay_header *header = calloc(1, sizeof(*header));
     struct disk_image *base = NULL;
 
     if (!header)
@@ -328,7 +328,7 @@ int disk_image_open(const char *path, const struct disk_image_options *options,
     result = read_head(opening, &inner);
     if (result == 0)
         result = open_format(opening, &image, &inner);
-    if (result == 0 && (options->identify || options->depth))
+    if (result == 0 && image && (options->identify || options->depth))
         result = identify(&file, image, &inner);
     if (result < 0) {
         /* Only the first and the last of a chain are named. */

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -632,12 +633,13 @@ static int take_page(struct overlay *overlay, uint64_t index, const struct overl
     bool has[2] = {found[0].kind == OVERLAY_PAGE_VALID, found[1].kind == OVERLAY_PAGE_VALID};
     unsigned newest = !has[0] || (has[1] && found[1].sequence > found[0].sequence);
     bool is_bad = found[0].kind == OVERLAY_PAGE_BAD || found[1].kind == OVERLAY_PAGE_BAD;
-    bool is_empty = found[0].kind == OVERLAY_PAGE_EMPTY || found[1].kind == OVERLAY_PAGE_EMPTY;
+    /* The first write of a page is that of copy 1. */
+    bool may_be_first = found[0].kind == OVERLAY_PAGE_EMPTY;
     struct page *page = &overlay->pages[index];
     uint64_t used = MIN(overlay->cluster_count - index * OVERLAY_PAGE_CLUSTERS,
                         (uint64_t)OVERLAY_PAGE_CLUSTERS);
 
-    if (is_bad && (overlay->state.is_clean || (!has[newest] && !is_empty)))
+    if (is_bad && (overlay->state.is_clean || (!has[newest] && !may_be_first)))
         return error_set(err, -EIO, "its cluster table is damaged (page %llu)",
                          (unsigned long long)index);
     page->is_dirty = is_bad && !overlay->image.read_only;
@@ -663,7 +665,7 @@ static int load_table(struct overlay *overlay, struct error *err)
     int result = 0;
 
     for (uint64_t i = 0; i < overlay->page_count && result == 0; i++) {
-        struct overlay_page found[2];
+        struct overlay_page found[2] = {{0}};
         for (unsigned copy = 0; copy < 2 && result == 0; copy++) {
             result = block_file_read_bytes(&overlay->file, pages[copy], OVERLAY_PAGE_SIZE,
                                            overlay_page_offset(overlay->image.size_bytes, i, copy));
@@ -717,12 +719,8 @@ static int open_unnamed(const char *directory)
     if (fd >= 0)
         return fd;
     /* File systems without O_TMPFILE. */
-    static const char pattern[] = "/doppel-XXXXXX";
-    size_t length = strlen(directory);
-    if (length + sizeof(pattern) > sizeof(path))
+    if ((size_t)snprintf(path, sizeof(path), "%s/doppel-XXXXXX", directory) >= sizeof(path))
         return -1;
-    memcpy(path, directory, length);
-    memcpy(path + length, pattern, sizeof(pattern));
     fd = mkostemp(path, O_CLOEXEC);
     if (fd >= 0)
         unlink(path);

@@ -114,7 +114,7 @@ static int write_counts(struct qcow2_writer *writer, struct qcow2_layout *layout
         tables = divide_up(blocks * 8, CLUSTER);
         total = used + blocks + tables;
     }
-    uint8_t *table = calloc(tables, CLUSTER);
+    uint8_t *table = tables ? calloc(tables, CLUSTER) : NULL;
     if (!table)
         return -ENOMEM;
     for (uint64_t block = 0; block < blocks && result == 0; block++) {

@@ -35,7 +35,7 @@ static void bucket_count(struct throttle_bucket *bucket, uint64_t now_ns)
     bucket->at_ns = passed > MOST_S * NS_PER_S
                         ? now_ns
                         : bucket->at_ns + (uint64_t)((unsigned __int128)gained * NS_PER_S /
-                                                     (bucket->rate * UNIT));
+                                                     ((unsigned __int128)bucket->rate * UNIT));
     bucket->tokens = MIN(bucket->tokens + gained, most_tokens(bucket));
 }
 
@@ -47,7 +47,7 @@ static uint64_t bucket_ready_ns(struct throttle_bucket *bucket, uint64_t now_ns)
     if (bucket->tokens > 0)
         return 0;
     unsigned __int128 missing = (unsigned __int128)(1 - bucket->tokens) * NS_PER_S;
-    return bucket->at_ns + (uint64_t)(missing / (bucket->rate * UNIT)) + 1;
+    return bucket->at_ns + (uint64_t)(missing / ((unsigned __int128)bucket->rate * UNIT)) + 1;
 }
 
 void throttle_set(struct throttle *throttle, uint64_t bytes_rate, uint64_t operations_rate,

@@ -120,7 +120,7 @@ static void check_state(bool read_only)
 /* It can be used as any other: what is written and flushed there stays. */
 static void use_state(void)
 {
-    struct disk_image *image;
+    struct disk_image *image = NULL;
     struct error err = {0};
     static uint8_t bytes[SECTOR];
     uint64_t sector = used_clusters[pick(USED)] * SECTORS + pick(40);
@@ -211,7 +211,7 @@ static int lazy_sync(void *owner, int fd)
 
 TEST(overlay, a_lost_flush_would_be_noticed)
 {
-    struct disk_image *image;
+    struct disk_image *image = NULL;
     struct error err = {0};
     static uint8_t bytes[SECTOR];
 
@@ -313,7 +313,7 @@ TEST(overlay, any_call_may_fail)
 
 TEST(overlay, a_full_disk_is_an_error_and_goes_on_when_there_is_room)
 {
-    struct disk_image *image;
+    struct disk_image *image = NULL;
     struct error err = {0};
     static uint8_t bytes[SECTOR];
 
@@ -358,8 +358,8 @@ static void make_used(void)
 static bool is_refused(const char *what, uint64_t at)
 {
     uint8_t head[OVERLAY_HEADER_SIZE];
-    struct overlay_header header;
-    struct disk_image *image;
+    struct overlay_header header = {0};
+    struct disk_image *image = NULL;
     struct error err = {0};
     struct block_file file = sim_block_file(&disk);
 
@@ -421,7 +421,7 @@ TEST(overlay, truncated_files_are_refused)
 
 TEST(overlay, truncation_while_open_is_an_error)
 {
-    struct disk_image *image;
+    struct disk_image *image = NULL;
     struct error err = {0};
     static uint8_t bytes[SECTOR];
 

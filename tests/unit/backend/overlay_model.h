@@ -8,7 +8,7 @@
 #include "unit/backend/sim_file.h"
 
 #define CLUSTER  OVERLAY_CLUSTER_SIZE
-#define SECTOR   512u
+#define SECTOR   UINT64_C(512)
 #define SECTORS  (CLUSTER / SECTOR)
 #define VERSIONS 24u /* that a sector may have at once */
 #define ZERO     UINT32_MAX
@@ -139,7 +139,7 @@ UNUSED static void model_init(struct model *model)
                 (struct sector_model){{base_version(used_clusters[i] * SECTORS + s)}, 1, 0};
 }
 
-static void sector_add(struct sector_model *sector, uint32_t version)
+UNUSED static void sector_add(struct sector_model *sector, uint32_t version)
 {
     if (sector->count == VERSIONS)
         abort();

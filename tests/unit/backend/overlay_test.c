@@ -26,7 +26,7 @@ static void write_text(struct disk_image *image, const char *text, uint64_t offs
 {
     uint8_t sector[512] = {0};
 
-    memcpy(sector, text, strlen(text));
+    snprintf((char *)sector, sizeof(sector), "%s", text);
     CHECK_EQ(disk_image_write(image, sector, sizeof(sector), offset), 0);
 }
 
@@ -274,8 +274,8 @@ TEST(overlay, threads_may_write_to_the_same_new_cluster)
 
 /* ---- random use against a plain buffer ---- */
 
-#define MODEL_SIZE (9 * CLUSTER + 20 * 512)
-#define BASE_SIZE  (6 * CLUSTER + 3 * 512)
+#define MODEL_SIZE (9 * CLUSTER + UINT64_C(20) * 512)
+#define BASE_SIZE  (6 * CLUSTER + UINT64_C(3) * 512)
 
 static uint8_t plain[MODEL_SIZE];
 static uint8_t buffer[MODEL_SIZE];
@@ -365,7 +365,7 @@ TEST(overlay, snapshot_mode_forgets_writes_and_leaves_the_image_alone)
 {
     struct disk_image *image;
     struct error err = {0};
-    const char *path = make_file("disk", 300000 / 512 * 512, "original");
+    const char *path = make_file("disk", UINT64_C(585) * 512, "original");
 
     CHECK_EQ(overlay_open_unnamed(open_image(path, true), &block_file_kernel, &image, &err), 0);
     write_text(image, "new", 512);

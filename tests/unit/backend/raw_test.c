@@ -124,7 +124,7 @@ TEST(raw, the_guest_cannot_turn_a_probed_image_into_another_format)
     memset(sector, 0, sizeof(sector));
     CHECK_EQ(disk_image_read(image, sector, sizeof(sector), 0), 0);
     CHECK(sector[0] == 'x' && sector[1023] == 'y');
-    memcpy(sector, "DPLOVL", 6);
+    snprintf((char *)sector, sizeof(sector), "DPLOVL");
     CHECK_EQ(write_cut(image, 0, sector, sizeof(sector), 2), -EPERM);
     disk_image_close(image);
     CHECK_EQ(disk_image_open(path, &named, &image, &err), 0);
