@@ -148,17 +148,21 @@ int op_getattr(struct call *call)
     const struct fuse_getattr_in *in = call->args;
     struct share *share = call->share;
     struct node *node;
-    int fd;
+    struct owner owner;
+    struct look look;
 
     if (in->flags & FUSE_GETATTR_FH)
         return getattr_handle(call, in->fh);
     int result = node_get(share, call->header.node, &node);
     if (result < 0)
         return result;
-    result = node_fd(share, node, &fd);
+    result = node_look(share, node, &look);
     if (result == 0) {
-        result = reply_node(call, node, fd);
-        node_fd_done(share, node);
+        struct node *folder = folder_of(share, node);
+        attr_owner(share, folder, look.fd, look.name[0] ? look.name : NULL, &look.stx, &owner);
+        node_put(share, folder);
+        result = reply_attr(call, &look.stx, &owner);
+        node_look_end(share, &look);
     }
     node_put(share, node);
     return result;
@@ -167,13 +171,15 @@ int op_getattr(struct call *call)
 int op_access(struct call *call)
 {
     struct node *node;
-    struct statx stx;
+    struct look look;
     int result = node_get(call->share, call->header.node, &node);
 
     /* Rights are checked by the guest, which asked for that by how it mounts. */
     if (result < 0)
         return result;
-    result = node_statx(call->share, node, &stx);
+    result = node_look(call->share, node, &look);
+    if (result == 0)
+        node_look_end(call->share, &look);
     node_put(call->share, node);
     return result;
 }

@@ -33,6 +33,8 @@ enum {
     FAILURES_MOST = 5,
     /* How long a hart waits for an answer itself, rather than have a thread woken. */
     POLL_NS = 25000,
+    END_NS = 2000000000,
+    END_STEP_US = 200,
     POLL_REQUEST_MOST = CHANNEL_SMALL,
     POLL_REPLY_MOST = 3 * CHANNEL_SMALL,
 };
@@ -179,6 +181,22 @@ static bool copy_in(uint8_t *to, size_t most, const struct files_segment *segmen
     return true;
 }
 
+/* The number of the message, for an answer that no server gives. */
+static uint64_t find_unique(const struct files_segment *segments, unsigned count)
+{
+    uint8_t head[offsetof(struct fuse_in_header, unique) + sizeof(uint64_t)] = {0};
+    uint64_t unique;
+    size_t done = 0;
+
+    for (unsigned i = 0; i < count && done < sizeof(head); i++) {
+        size_t part = MIN(segments[i].size, sizeof(head) - done);
+        memcpy(head + done, segments[i].bytes, part);
+        done += part;
+    }
+    memcpy(&unique, head + offsetof(struct fuse_in_header, unique), sizeof(unique));
+    return unique;
+}
+
 /* Whether the caller had better wait for the answer here: a guest that does one thing
  * after the other then goes on without two threads having been woken. */
 static bool shall_poll(const struct files *files, size_t size, size_t room)
@@ -220,7 +238,7 @@ static bool submit(void *owner, struct files_request *request, const struct file
     size_t size;
 
     if (files->is_dead) {
-        answer_error(request, 0, 0, -EIO);
+        answer_error(request, find_unique(segments, segment_count), request->writable_size, -EIO);
         return true;
     }
     if (files->first_free == NO_SLOT || !files->has_server) {
@@ -231,15 +249,13 @@ static bool submit(void *owner, struct files_request *request, const struct file
     struct slot *slot = &files->slots[number];
     uint8_t *bytes = channel_bytes(files->channel, number);
     if (!copy_in(bytes, CHANNEL_SLOT_SIZE, segments, segment_count, &size)) {
-        answer_error(request, 0, 0, -EIO);
+        answer_error(request, find_unique(segments, segment_count), request->writable_size,
+                     -EINVAL);
         return true;
     }
     files->first_free = slot->next_free;
     slot->request = request;
-    slot->unique = 0;
-    if (size >= sizeof(struct fuse_in_header))
-        memcpy(&slot->unique, bytes + offsetof(struct fuse_in_header, unique),
-               sizeof(slot->unique));
+    slot->unique = find_unique(segments, segment_count);
     slot->reply_at = (uint32_t)(size <= CHANNEL_SMALL ? CHANNEL_SMALL : (size + 63) & ~(size_t)63);
     slot->room = MIN(request->writable_size, CHANNEL_SLOT_SIZE - slot->reply_at);
     files->channel->slots[number] = (struct channel_slot){
@@ -351,6 +367,7 @@ static int start_keeper(struct files *files, struct error *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_set(err, -errno, "cannot start the file server: %s", strerror(errno));
     files->control_fd = ends[0];
+    files->server.machine_pid = getpid();
     files->keeper = fork();
     if (files->keeper == 0) {
         close(ends[0]);
@@ -427,15 +444,26 @@ void files_stop(struct files *files)
     files->loop = NULL;
 }
 
+/* It ends the server first, unless that hangs in a file system. */
+static void end_keeper(pid_t keeper)
+{
+    uint64_t end = clock_monotonic_ns() + END_NS;
+
+    kill(keeper, SIGTERM);
+    while (waitpid(keeper, NULL, WNOHANG) == 0) {
+        if (clock_monotonic_ns() > end)
+            kill(keeper, SIGKILL);
+        usleep(END_STEP_US);
+    }
+}
+
 void files_close(struct files *files)
 {
     if (!files)
         return;
     files_stop(files);
-    if (files->keeper > 0) {
-        kill(files->keeper, SIGKILL);
-        waitpid(files->keeper, NULL, 0);
-    }
+    if (files->keeper > 0)
+        end_keeper(files->keeper);
     if (files->control_fd >= 0)
         close(files->control_fd);
     for (unsigned i = 0; i < files->server.share_count; i++)

@@ -103,7 +103,17 @@ void node_forget(struct share *share, uint64_t id, uint64_t lookups);
  * it was seen, and nobody knows where. */
 MUST_CHECK int node_fd(struct share *share, struct node *node, int *fd);
 void node_fd_done(struct share *share, struct node *node);
-MUST_CHECK int node_statx(struct share *share, struct node *node, struct statx *stx);
+
+/* A look at a node's file: by its descriptor or, when it has none, by its name in the
+ * folder, which saves opening it. */
+struct look {
+    struct node *holder;
+    int fd;
+    char name[NAME_MOST + 1]; /* in the folder behind fd; empty: it is fd's file */
+    struct statx stx;
+};
+MUST_CHECK int node_look(struct share *share, struct node *node, struct look *look);
+void node_look_end(struct share *share, const struct look *look);
 
 /* The node of what was found as `name` in `parent`, with one more lookup and a use. */
 MUST_CHECK int node_found(struct share *share, struct node *parent, const char *name,

@@ -468,44 +468,35 @@ void node_fd_done(struct share *share, struct node *node)
     pthread_mutex_unlock(&share->lock);
 }
 
-/* Through the name, when there is no descriptor: two system calls less. */
-static int stat_by_name(struct share *share, struct node *node, struct statx *stx)
+int node_look(struct share *share, struct node *node, struct look *look)
 {
-    char name[NAME_MOST + 1];
-    int fd;
-
     pthread_mutex_lock(&share->lock);
-    struct node *folder = node->parent;
-    if (folder) {
-        memcpy(name, node->name, strlen(node->name) + 1);
-        folder->uses++;
-    }
+    bool by_name = node->fd < 0 && node->parent;
+    struct node *holder = by_name ? node->parent : node;
+    look->name[0] = 0;
+    if (by_name)
+        memcpy(look->name, node->name, strlen(node->name) + 1);
+    holder->uses++;
     pthread_mutex_unlock(&share->lock);
-    if (!folder)
-        return -ESTALE;
-    int result = node_fd(share, folder, &fd);
-    if (result == 0) {
-        result = stat_at(fd, name, stx);
-        if (result == -ENOENT || result == -ENOTDIR || (result == 0 && !is_same(node, stx)))
-            result = -ESTALE;
-        node_fd_done(share, folder);
+    look->holder = holder;
+    int result = node_fd(share, holder, &look->fd);
+    if (result < 0) {
+        node_put(share, holder);
+        return result;
     }
-    node_put(share, folder);
+    result = stat_at(look->fd, look->name, &look->stx);
+    if (by_name &&
+        (result == -ENOENT || result == -ENOTDIR || (result == 0 && !is_same(node, &look->stx))))
+        result = -ESTALE;
+    if (result < 0)
+        node_look_end(share, look);
     return result;
 }
 
-int node_statx(struct share *share, struct node *node, struct statx *stx)
+void node_look_end(struct share *share, const struct look *look)
 {
-    pthread_mutex_lock(&share->lock);
-    int fd = node->fd;
-    if (fd >= 0)
-        fd_begin(share, node);
-    pthread_mutex_unlock(&share->lock);
-    if (fd < 0)
-        return stat_by_name(share, node, stx);
-    int result = stat_at(fd, "", stx);
-    node_fd_done(share, node);
-    return result;
+    node_fd_done(share, look->holder);
+    node_put(share, look->holder);
 }
 
 /* ---- names ---- */

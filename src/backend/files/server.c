@@ -27,15 +27,20 @@ enum {
     OPEN_MOST = 1 << 16,
     FOLDERS_MOST = 2048,
     NODES_MOST = 1 << 20,
-    /* A worker that has just served looks for more for so long before it sleeps: the
-     * next request of a guest that waits for each comes within that. */
-    SPIN_NS = 40000,
+    /* A worker that has just served looks for more for so long before it sleeps, when
+     * that has lately been worth it: a guest that does one thing after the other comes
+     * back sooner, and waking a thread takes longer than serving it. */
+    SPIN_NS = 100000,
+    CREDIT_MOST = 8,
+    CREDIT_WON = 2,
 };
 
 struct server {
     const struct server_config *config;
     struct share *shares[SERVER_MAX_SHARES];
-    _Atomic bool is_spinning; /* some worker is */
+    _Atomic bool is_spinning;   /* some worker is */
+    _Atomic int credit;         /* how often spinning may still be in vain */
+    _Atomic uint64_t served_ns; /* when the last request was */
 };
 
 /* ---- the server ---- */
@@ -57,24 +62,47 @@ static void serve(struct server *server, unsigned number)
     channel_finish(channel, number);
 }
 
-/* True: there may be something to do. */
+static void add_credit(struct server *server, int change)
+{
+    int credit = atomic_load_explicit(&server->credit, memory_order_relaxed) + change;
+
+    atomic_store_explicit(&server->credit, MAX(MIN(credit, CREDIT_MOST), 0), memory_order_relaxed);
+}
+
+static bool has_work(const struct channel *channel)
+{
+    return atomic_load_explicit(&channel->submitted, memory_order_relaxed) !=
+           atomic_load_explicit(&channel->taken, memory_order_relaxed);
+}
+
+/* True: there may be something to do. One worker at a time. */
 static bool spin(struct server *server)
 {
     const struct channel *channel = server->config->channel;
 
-    if (atomic_exchange(&server->is_spinning, true))
+    if (atomic_load_explicit(&server->credit, memory_order_relaxed) == 0 ||
+        atomic_exchange(&server->is_spinning, true))
         return false;
     uint64_t end = clock_monotonic_ns() + SPIN_NS;
-    bool has_work = false;
-    while (!has_work && clock_monotonic_ns() < end) {
-        for (unsigned i = 0; i < 16 && !has_work; i++) {
-            has_work = atomic_load_explicit(&channel->submitted, memory_order_relaxed) !=
-                       atomic_load_explicit(&channel->taken, memory_order_relaxed);
+    bool found = false;
+    while (!found && clock_monotonic_ns() < end) {
+        for (unsigned i = 0; i < 16 && !found; i++) {
+            found = has_work(channel);
             __builtin_ia32_pause();
         }
     }
+    add_credit(server, found ? CREDIT_WON : -1);
     atomic_store(&server->is_spinning, false);
-    return has_work;
+    return found;
+}
+
+/* After a sleep: spinning would have been worth it when the next came soon. */
+static void note_wake(struct server *server)
+{
+    uint64_t served = atomic_load_explicit(&server->served_ns, memory_order_relaxed);
+
+    if (clock_monotonic_ns() - served < SPIN_NS)
+        add_credit(server, 1);
 }
 
 static void *work(void *argument)
@@ -86,7 +114,10 @@ static void *work(void *argument)
     for (;;) {
         int slot = channel_take(channel);
         if (slot >= 0) {
+            if (!has_served)
+                note_wake(server);
             serve(server, (unsigned)slot);
+            atomic_store_explicit(&server->served_ns, clock_monotonic_ns(), memory_order_relaxed);
             has_served = true;
         } else if (!has_served || !spin(server)) {
             has_served = false;
@@ -137,9 +168,9 @@ static int create_shares(struct server *server, mode_t mask, uint32_t incarnatio
 }
 
 /* Ends with the process that started it. */
-static void follow(pid_t parent)
+static void follow(pid_t parent, int signal_number)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PDEATHSIG, signal_number);
     if (getppid() != parent)
         _exit(FAILED);
 }
@@ -148,7 +179,11 @@ _Noreturn static void run_server(const struct server_config *config, uint32_t in
 {
     struct server server = {.config = config};
     struct error err = {0};
+    sigset_t none;
     mode_t mask = umask(0);
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     int result = chdir("/proc/self/fd");
 
     if (result < 0)
@@ -197,44 +232,66 @@ static void close_others(const struct server_config *config, int control_fd)
     close_range((unsigned)most + 1, ~0u, 0);
 }
 
-static void reset_signals(void)
+/* The keeper waits for its signals, the server has none. */
+static void set_signals(sigset_t *awaited)
 {
     static const int handled[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD};
-    sigset_t none;
 
+    sigemptyset(awaited);
+    sigaddset(awaited, SIGTERM);
+    sigaddset(awaited, SIGCHLD);
     for (unsigned i = 0; i < ARRAY_LEN(handled); i++)
         signal(handled[i], SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     /* A file that grows beyond the user's limit is an error, not the end. */
     signal(SIGXFSZ, SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigprocmask(SIG_SETMASK, awaited, NULL);
+}
+
+/* Waits until the server has ended by itself. When the machine ends, so does the server,
+ * and the keeper with it. */
+static void await_end(pid_t server, const sigset_t *awaited)
+{
+    int number = 0;
+
+    while (waitpid(server, NULL, WNOHANG) == 0) {
+        sigwait(awaited, &number);
+        if (number != SIGTERM)
+            continue;
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+        _exit(0);
+    }
 }
 
 _Noreturn void server_keep(const struct server_config *config, int control_fd)
 {
     uint32_t incarnation = 0;
+    sigset_t awaited;
 
-    follow(getppid());
+    set_signals(&awaited);
+    follow(config->machine_pid, SIGTERM);
     setsid(); /* a terminal's signals are not for us */
     prctl(PR_SET_NAME, "doppel-keeper");
-    reset_signals();
     close_others(config, control_fd);
     for (;;) {
         char word = SERVER_GONE;
         pid_t keeper = getpid();
         pid_t pid = fork();
         if (pid == 0) {
-            follow(keeper);
+            follow(keeper, SIGKILL);
             prctl(PR_SET_NAME, "doppel-files");
             close(control_fd);
             run_server(config, ++incarnation);
         }
         incarnation++;
-        while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-        if (send(control_fd, &word, 1, MSG_NOSIGNAL) != 1 || recv(control_fd, &word, 1, 0) != 1 ||
-            word != SERVER_START)
+        if (pid > 0)
+            await_end(pid, &awaited);
+        if (send(control_fd, &word, 1, MSG_NOSIGNAL) != 1)
             _exit(0);
+        sigprocmask(SIG_UNBLOCK, &awaited, NULL);
+        if (recv(control_fd, &word, 1, 0) != 1 || word != SERVER_START)
+            _exit(0);
+        sigprocmask(SIG_BLOCK, &awaited, NULL);
     }
 }
