@@ -37,7 +37,8 @@ static int add_guest_words(const struct paths *paths, const struct record *recor
         return result;
     words_add(words, "--append");
     words_add(words,
-              "%s systemd.hostname=%s systemd.set_credential_binary=ssh.authorized_keys.root:%s %s",
+              "%s systemd.hostname=%s systemd.set_credential_binary=ssh.authorized_keys.root:%s "
+              "systemd.set_credential=vmm.notify_socket:vsock-stream:2:9999 %s",
               image_text(image, "append"), record->name, key, record_text(record, "append"));
     return 0;
 }
@@ -78,6 +79,7 @@ int start_words(const struct paths *paths, const struct record *record, struct w
     words_add(words, "--name=%s", record->name);
     words_add(words, "--uuid=%s", record_text(record, "uuid"));
     words_add(words, "--cpu-group=%s/cpu-group", paths->runtime);
+    words_add(words, "--vsock=%s/vsock.sock", record->sockets);
     words_add(words, "--lock=%s/lock", record->folder);
     words_add(words, "--qmp=unix:%s/qmp.sock", record->sockets);
     words_add(words, "--serial=unix:%s/console.sock,log=%s/console.log", record->sockets,

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,6 +102,10 @@ static int add_rules(scmp_filter_ctx context, const struct sandbox_config *confi
             result = allow(context, calls[i].number);
     if (result == 0)
         result = allow_memory(context);
+    /* To a helper that is started again; they lead nowhere by themselves. */
+    if (result == 0 && role == SANDBOX_LOOP)
+        result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     /* Whoever crashes gives the terminal back. */
     if (result == 0 && !(bits & (IO | LOOP)))
         result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
