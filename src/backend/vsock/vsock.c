@@ -407,8 +407,10 @@ static void pass_end(struct connection *connection)
 
     lock(vsock);
     bool is_done = connection->guest_closed && connection->head == connection->tail;
+    /* To who speaks to us we have nothing to say; it waits for the end. */
     bool is_all = (connection->guest_closed & VSOCK_NO_SEND) &&
-                  ((connection->guest_closed & VSOCK_NO_RECEIVE) || connection->host_closed);
+                  ((connection->guest_closed & VSOCK_NO_RECEIVE) || connection->host_closed ||
+                   connection->is_own);
     if (is_done && is_all)
         end_and_tell(connection);
     unlock(vsock);
