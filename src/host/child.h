@@ -21,5 +21,15 @@ bool child_find(const char *name, char *path, size_t size);
 MUST_CHECK int child_start(char *const argv[], const int *fds, unsigned fd_count, bool keeps_stderr,
                            pid_t *pid, struct error *err);
 
+/* Who starts programs instead, for a process that may not do it itself any more. Zeroed: we do. */
+struct child_port {
+    /* As child_start, child_kill. */
+    int (*start)(void *owner, char *const argv[], const int *fds, unsigned fd_count,
+                 bool keeps_stderr, pid_t *pid, struct error *err);
+    void (*kill)(void *owner, pid_t pid);
+    pid_t (*parent)(void *owner); /* of what start() starts */
+    void *owner;
+};
+
 /* Ends it at once and waits for that. */
 void child_kill(pid_t pid);

@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int read_all(int fd, uint64_t at, uint8_t *to, size_t size)
@@ -56,6 +58,35 @@ int file_open(const char *path, const char *what, uint64_t most, struct open_fil
     file.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file.fd < 0)
         return error_set(err, -errno, "cannot open %s '%s': %s", what, path, strerror(errno));
+    int result = check_open(&file, most, err);
+    if (result < 0) {
+        file_close(&file);
+        return result;
+    }
+    *out = file;
+    return 0;
+}
+
+int file_open_path_inside(int folder_fd, const char *path, int flags)
+{
+    struct open_how how = {
+        .flags = (uint64_t)flags | O_CLOEXEC,
+        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd = syscall(SYS_openat2, folder_fd, path, &how, sizeof(how));
+
+    return fd < 0 ? -errno : (int)fd;
+}
+
+int file_open_inside(const struct file_inside *where, const char *what, uint64_t most,
+                     struct open_file *out, struct error *err)
+{
+    struct open_file file = {.path = where->name, .what = what};
+
+    file.fd = file_open_path_inside(where->folder_fd, where->path, O_RDONLY | O_NONBLOCK);
+    if (file.fd < 0)
+        return error_set(err, file.fd, "cannot open %s '%s': %s", what, where->name,
+                         strerror(-file.fd));
     int result = check_open(&file, most, err);
     if (result < 0) {
         file_close(&file);
@@ -185,4 +216,32 @@ int file_write(const char *path, const void *bytes, size_t size, struct error *e
 
     return result < 0 ? error_set(err, result, "cannot write '%s': %s", path, strerror(-result))
                       : 0;
+}
+
+int file_lock_take(const char *path, struct file_lock *lock, struct error *err)
+{
+    struct flock region = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return error_set(err, -errno, "cannot open lock file '%s': %s", path, strerror(errno));
+    /* Of the process: a record lock of the file description would live on in children. */
+    if (fcntl(fd, F_SETLK, &region) == 0) {
+        lock->fd = fd;
+        return 0;
+    }
+    int result = -errno;
+    if (fcntl(fd, F_GETLK, &region) < 0 || region.l_type == F_UNLCK)
+        region.l_pid = 0;
+    close(fd);
+    if (result == -EAGAIN || result == -EACCES)
+        return error_set(err, -EBUSY, "'%s' is locked by process %d", path, (int)region.l_pid);
+    return error_set(err, result, "cannot lock '%s': %s", path, strerror(-result));
+}
+
+void file_lock_release(struct file_lock *lock)
+{
+    if (lock->fd > 0)
+        close(lock->fd);
+    lock->fd = 0;
 }

@@ -35,6 +35,18 @@ struct open_file {
  * *out (file_close), and `path` and `what`, for messages, must live as long. */
 MUST_CHECK int file_open(const char *path, const char *what, uint64_t most, struct open_file *out,
                          struct error *err);
+/* A path inside a folder: links within it lead nowhere else, and an absolute one begins
+ * at the folder. */
+struct file_inside {
+    int folder_fd;
+    const char *path;
+    const char *name; /* for messages; must live as long as the open file */
+};
+
+MUST_CHECK int file_open_inside(const struct file_inside *where, const char *what, uint64_t most,
+                                struct open_file *out, struct error *err);
+/* Opens a folder or file there, with flags of open(2). Returns a descriptor or -errno. */
+MUST_CHECK int file_open_path_inside(int folder_fd, const char *path, int flags);
 /* Accepts a closed one. */
 void file_close(struct open_file *file);
 /* All of it; as file_read. */
@@ -43,6 +55,17 @@ MUST_CHECK int file_read_open(const struct open_file *file, struct file_bytes *o
 /* Reads parts of it for whom the port is given to, and fails once the file's size or time
  * of change differ from those at its opening. The file must stay open and where it is. */
 struct file_port file_port(struct open_file *file);
+
+/* A lock that the process holds, not its children, and that the kernel lets go when it ends. */
+struct file_lock {
+    int fd; /* 0: not held */
+};
+
+/* Takes the lock of the file at `path`, which is made if it is not there. -EBUSY: another process has it, which
+ * the text names. Nothing else in the process may open the file. */
+MUST_CHECK int file_lock_take(const char *path, struct file_lock *lock, struct error *err);
+/* Accepts a zeroed one. */
+void file_lock_release(struct file_lock *lock);
 
 /* Replaces `path` by `size` bytes atomically: written beside it, then renamed. A
  * device, FIFO or terminal is written to instead. */

@@ -144,6 +144,24 @@ static void create_pci(struct machine *machine)
     list_device(machine, "pci", &pci_host_ops, &machine->pci);
 }
 
+static void create_shares(struct machine *machine, unsigned slot)
+{
+    const struct machine_config *config = &machine->config;
+    char name[24];
+
+    for (unsigned i = 0; i < config->share_count; i++) {
+        struct machine_share_device *share = &machine->shares[i];
+        struct virtio_fs_config fs = {.space = &machine->space, .files = config->shares[i].port};
+        memcpy(fs.tag, config->shares[i].tag, MIN(strlen(config->shares[i].tag), sizeof(fs.tag)));
+        virtio_fs_init(&share->fs, &fs);
+        virtio_pci_init(&share->pci, &share->fs.virtio, &machine->pci, slot++);
+        snprintf(name, sizeof(name), "share%u", i);
+        list_device(machine, name, &virtio_fs_ops, &share->fs);
+        snprintf(name, sizeof(name), "share%u:pci", i);
+        list_device(machine, name, &virtio_pci_ops, &share->pci);
+    }
+}
+
 static unsigned create_nets(struct machine *machine, unsigned slot)
 {
     for (unsigned i = 0; i < machine->config.net_count; i++) {
@@ -204,7 +222,24 @@ static void create_virtio(struct machine *machine)
         snprintf(name, sizeof(name), "disk%u:pci", i);
         list_device(machine, name, &virtio_pci_ops, &disk->pci);
     }
-    create_nets(machine, slot);
+    create_shares(machine, slot);
+    slot = create_nets(machine, slot + config->share_count);
+    if (config->vsock.receive) {
+        virtio_vsock_init(&machine->vsock,
+                          &(struct virtio_vsock_config){.space = &machine->space,
+                                                        .port = config->vsock,
+                                                        .guest_cid = config->vsock_cid});
+        virtio_pci_init(&machine->vsock_pci, &machine->vsock.virtio, &machine->pci, slot++);
+        list_device(machine, "vsock", &virtio_vsock_ops, &machine->vsock);
+        list_device(machine, "vsock:pci", &virtio_pci_ops, &machine->vsock_pci);
+    }
+    if (config->power_button) {
+        virtio_input_init(&machine->power_button, &machine->space);
+        virtio_pci_init(&machine->power_button_pci, &machine->power_button.virtio, &machine->pci,
+                        slot++);
+        list_device(machine, "power-button", &virtio_input_ops, &machine->power_button);
+        list_device(machine, "power-button:pci", &virtio_pci_ops, &machine->power_button_pci);
+    }
     for (unsigned i = 0; i < BOARD_VIRTIO_SLOTS; i++) {
         struct irq_line irq = plic_source(machine, IRQ_VIRTIO_FIRST + i);
         if (i >= mmio_slot)
@@ -283,6 +318,9 @@ int board_create(struct machine *machine, struct error *err)
     machine->disks = calloc(MAX(machine->config.disk_count, 1), sizeof(*machine->disks));
     if (!machine->disks)
         return error_set(err, -ENOMEM, "cannot create the disks: out of memory");
+    machine->shares = calloc(MAX(machine->config.share_count, 1), sizeof(*machine->shares));
+    if (!machine->shares)
+        return error_set(err, -ENOMEM, "cannot create shared folders: out of memory");
     machine->nets = calloc(MAX(machine->config.net_count, 1), sizeof(*machine->nets));
     if (!machine->nets)
         return error_set(err, -ENOMEM, "cannot create the networks: out of memory");
@@ -321,6 +359,7 @@ void board_reset(struct machine *machine)
 
 void board_destroy(struct machine *machine)
 {
+    free(machine->shares);
     free(machine->disks);
     free(machine->nets);
     map_free(machine->rom, BOARD_ROM_SIZE);

@@ -19,6 +19,16 @@ void machine_unlock_devices(struct machine *machine)
     pthread_mutex_unlock(&machine->device_lock);
 }
 
+/* A back end may write to RAM until its requests are done. */
+static void drain_disks(const struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->config.disk_count; i++) {
+        const struct block_port *port = &machine->config.disks[i].port;
+        if (port->drain)
+            port->drain(port->owner);
+    }
+}
+
 static void reset_harts(struct machine *machine)
 {
     bool only_first = machine->config.boot.mode == FIRMWARE_BUILTIN;
@@ -36,11 +46,12 @@ int machine_reset(struct machine *machine, struct error *err)
 
     if (result < 0)
         return result;
+    drain_disks(machine);
     if (machine->translator)
         translator_forget(machine->translator);
+    board_reset(machine); /* what devices have under way reaches memory no more */
     map_clear(machine->ram, machine->config.memory_bytes);
     map_clear(machine->rom, BOARD_ROM_SIZE);
-    board_reset(machine);
     reset_harts(machine);
     result = boot_load(machine, err);
     pthread_mutex_lock(&machine->state_mutex);
@@ -91,6 +102,7 @@ void machine_destroy(struct machine *machine)
     if (!machine)
         return;
     harts_destroy(machine);
+    drain_disks(machine);
     boot_free(machine);
     board_destroy(machine);
     pthread_cond_destroy(&machine->state_changed);
@@ -129,9 +141,19 @@ struct stream_handler machine_htif_handler(struct machine *machine)
     return machine->has_htif ? htif_handler(&machine->htif) : (struct stream_handler){0};
 }
 
+struct files_handler machine_share_handler(struct machine *machine, unsigned index)
+{
+    return virtio_fs_handler(&machine->shares[index].fs);
+}
+
 struct net_handler machine_net_handler(struct machine *machine, unsigned index)
 {
     return virtio_net_handler(&machine->nets[index].net);
+}
+
+struct vsock_handler machine_vsock_handler(struct machine *machine)
+{
+    return virtio_vsock_handler(&machine->vsock);
 }
 
 unsigned machine_hart_count(const struct machine *machine)
@@ -152,6 +174,14 @@ static uint8_t *ram_at(struct machine *machine, gpa_t at, uint64_t size)
     if (offset >= machine->config.memory_bytes || size > machine->config.memory_bytes - offset)
         return NULL;
     return machine->ram + offset;
+}
+
+void machine_press_power_button(struct machine *machine)
+{
+    machine_lock_devices(machine);
+    if (machine->config.power_button)
+        virtio_input_press(&machine->power_button);
+    machine_unlock_devices(machine);
 }
 
 bool machine_read_ram(struct machine *machine, gpa_t at, void *to, uint64_t size)
@@ -268,6 +298,7 @@ void machine_save(struct machine *machine, struct writer *w)
         .device_count = machine->device_count,
     };
 
+    drain_disks(machine);
     for (unsigned i = 0; i < core.cpus; i++) {
         core.power[i] = atomic_load(&machine->harts[i].power);
         core.start_address[i] = machine->harts[i].start_address;
@@ -331,6 +362,7 @@ static int devices_loaded(struct machine *machine, struct error *err)
 int machine_load(struct machine *machine, struct reader *r, struct error *err)
 {
     struct machine_core core;
+    drain_disks(machine);
     int result = load_core(machine, r, err, &core);
 
     for (unsigned i = 0; result == 0 && i < core.cpus; i++) {

@@ -14,9 +14,12 @@
 #include "port/block.h"
 #include "port/entropy.h"
 #include "port/file.h"
+#include "port/files.h"
+#include "port/governor.h"
 #include "port/net.h"
 #include "port/power.h"
 #include "port/stream.h"
+#include "port/vsock.h"
 #include "riscv/encoding.h"
 #include "translator/translator.h"
 
@@ -28,6 +31,7 @@ struct reader;
 #define MACHINE_MAX_HARTS      64
 #define MACHINE_MAX_DISKS      16
 #define MACHINE_MAX_MMIO_DISKS 8
+#define MACHINE_MAX_SHARES     8
 #define MACHINE_MAX_NETS       4
 #define MACHINE_RAM_BASE       UINT64_C(0x80000000)
 #define MACHINE_MIN_MEMORY     (UINT64_C(4) << 20)
@@ -66,6 +70,13 @@ struct machine_disk {
     bool on_mmio; /* virtio-mmio instead of PCI */
 };
 
+/* A shared folder. */
+struct machine_share {
+    struct files_port port;
+    const char *tag; /* what the guest mounts it by; at most FILES_TAG_SIZE bytes */
+};
+
+/* A network device. */
 struct machine_net {
     struct net_port port;
     uint8_t address[NET_ADDRESS_SIZE];
@@ -86,6 +97,14 @@ struct machine_config {
     struct stream_port htif;    /* what test programs print */
     struct machine_disk disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
+    bool power_button; /* there is one, for machine_press_power_button */
+    struct machine_share shares[MACHINE_MAX_SHARES];
+    unsigned share_count;
+    struct vsock_port vsock; /* no receive function: none there */
+    uint64_t vsock_cid;
+    struct governor_port governor;
+    /* Called first on each hart's thread; NULL: nothing to do. */
+    void (*enter)(void *owner);
     struct machine_net nets[MACHINE_MAX_NETS];
     unsigned net_count;
     struct entropy_port entropy;
@@ -135,6 +154,8 @@ bool machine_is_running(const struct machine *machine);
  * that the guest is booted from has changed (then the machine is as it was) or cannot be
  * read; then it must be destroyed or reset. */
 MUST_CHECK int machine_reset(struct machine *machine, struct error *err);
+/* Presses the power button: a guest that watches it shuts down. Any thread. */
+void machine_press_power_button(struct machine *machine);
 /* The oldest event not taken yet. */
 struct machine_event machine_take_event(struct machine *machine);
 
@@ -143,8 +164,11 @@ struct machine_event machine_take_event(struct machine *machine);
 struct stream_handler machine_serial_handler(struct machine *machine);
 struct stream_handler machine_console_handler(struct machine *machine);
 struct stream_handler machine_htif_handler(struct machine *machine);
+/* The same for a share's port. */
+struct files_handler machine_share_handler(struct machine *machine, unsigned index);
 /* The same for the network device of nets[index]. */
 struct net_handler machine_net_handler(struct machine *machine, unsigned index);
+struct vsock_handler machine_vsock_handler(struct machine *machine);
 /* Any thread. */
 void machine_lock_devices(struct machine *machine);
 void machine_unlock_devices(struct machine *machine);
@@ -152,6 +176,8 @@ void machine_unlock_devices(struct machine *machine);
 /* Harts, for debuggers: only while paused. */
 unsigned machine_hart_count(const struct machine *machine);
 struct hart *machine_hart(struct machine *machine, unsigned index);
+/* The kernel's number of the thread that runs a hart; 0: it has not begun. Any time. */
+int machine_hart_thread_id(const struct machine *machine, unsigned index);
 /* Runs one instruction of one hart of a paused machine. */
 void machine_step(struct machine *machine, unsigned index);
 /* Runs one hart of a paused machine on the calling thread: until it has retired

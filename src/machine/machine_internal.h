@@ -12,10 +12,13 @@
 #include "dev/timer/aclint.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
+#include "dev/virtio/fs.h"
+#include "dev/virtio/input.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/pci.h"
 #include "dev/virtio/rng.h"
+#include "dev/virtio/vsock.h"
 #include "host/thread.h"
 #include "machine/board.h"
 #include "machine/machine.h"
@@ -45,6 +48,7 @@ struct hart_thread {
     unsigned index;
     pthread_t thread;
     bool is_started;
+    _Atomic int thread_id; /* the kernel's; 0: not yet known */
     struct parker parker;
     _Atomic bool sleeping;   /* in parker, or about to be */
     _Atomic uint32_t power;  /* enum hart_power */
@@ -118,6 +122,11 @@ struct machine_disk_device {
     struct virtio_pci pci;
 };
 
+struct machine_share_device {
+    struct virtio_fs fs;
+    struct virtio_pci pci;
+};
+
 struct machine_net_device {
     struct virtio_net net;
     struct virtio_pci pci;
@@ -164,8 +173,13 @@ struct machine {
     struct virtio_pci rng_pci;
     struct virtio_console console;
     struct virtio_pci console_pci;
+    struct virtio_vsock vsock;
+    struct virtio_pci vsock_pci;
+    struct virtio_input power_button;
+    struct virtio_pci power_button_pci;
     struct virtio_mmio mmio[BOARD_VIRTIO_SLOTS];
     struct machine_disk_device *disks;
+    struct machine_share_device *shares;
     struct machine_net_device *nets;
     struct irq_line msip[MACHINE_MAX_HARTS];
     struct irq_line mtip[MACHINE_MAX_HARTS];

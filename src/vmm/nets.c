@@ -30,6 +30,7 @@ static int open_net(struct vm_nets *nets, const struct vm_nets_config *config, c
         .rate = vm->net_rate,
         .loop = config->loop,
         .device_lock = config->device_lock,
+        .children = config->children,
     };
 
     for (unsigned i = 0; i < nets->count; i++)

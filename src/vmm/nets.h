@@ -18,6 +18,7 @@ struct vm_nets_config {
     struct entropy_port entropy; /* addresses of machines without a name of their own */
     struct loop *loop;
     struct lock_port device_lock;
+    struct child_port children;
 };
 
 /* Opens what is asked for and describes it in *machine. On failure, too, the caller

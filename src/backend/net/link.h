@@ -28,6 +28,8 @@ struct link_ops {
     int (*remove_forward)(struct link *link, const struct net_forward *forward, struct error *err);
     unsigned (*forwards)(const struct link *link, const struct net_forward **out);
     unsigned (*restarts)(const struct link *link);
+    /* NULL: has none. */
+    struct place *(*place)(struct link *link);
 };
 
 /* What was watched for is there. */

@@ -295,6 +295,13 @@ void net_close(struct net *net)
     free(net);
 }
 
+struct place *net_place(struct net *net)
+{
+    struct place *place = net->link->ops->place ? net->link->ops->place(net->link) : NULL;
+
+    return place && place->name[0] ? place : NULL;
+}
+
 struct net_traits net_traits(const struct net *net)
 {
     return net->link->traits;

@@ -10,7 +10,9 @@
 #include "backend/net/forward.h"
 #include "base/attributes.h"
 #include "base/error.h"
+#include "host/child.h"
 #include "host/loop.h"
+#include "host/place.h"
 #include "port/lock.h"
 #include "port/net.h"
 
@@ -27,6 +29,7 @@ struct net_config {
     uint64_t rate; /* net_set_rate */
     struct loop *loop;
     struct lock_port device_lock;
+    struct child_port children;
 };
 
 /* A constant of the kind of link, for the device. */
@@ -40,6 +43,9 @@ struct net_traits {
 MUST_CHECK int net_open(const struct net_config *config, struct net **out, struct error *err);
 /* Accepts NULL. */
 void net_close(struct net *net);
+
+/* Of a socket that net_close removes, unless it is forgotten. NULL: nothing. */
+struct place *net_place(struct net *net);
 
 struct net_traits net_traits(const struct net *net);
 /* The port for the device; the device lock is held in its calls. */

@@ -50,7 +50,8 @@ struct station {
 struct lan {
     struct link link;
     struct loop *loop;
-    int folder_fd;
+    int folder_fd; /* while joining */
+    struct place place;
     int listen_fd;
     int epoll_fd; /* of all peers */
     bool has_place;
@@ -342,6 +343,12 @@ static int join(struct lan *lan, const char *path, struct error *err)
     if (result == 0)
         result = connect_to_all(lan, path, err);
     flock(lan->folder_fd, LOCK_UN);
+    if (lan->has_place) {
+        /* The folder has served its purpose: later machines connect to us. */
+        lan->place.folder = lan->folder_fd;
+        snprintf(lan->place.name, sizeof(lan->place.name), "%s", lan->name);
+        lan->folder_fd = -1;
+    }
     return result;
 }
 
@@ -351,8 +358,7 @@ static void lan_close(struct link *link)
 {
     struct lan *lan = lan_of(link);
 
-    if (lan->has_place)
-        unlinkat(lan->folder_fd, lan->name, 0);
+    place_remove(&lan->place);
     if (lan->is_watched) {
         loop_remove(lan->loop, lan->listen_fd);
         loop_remove(lan->loop, lan->epoll_fd);
@@ -367,7 +373,13 @@ static void lan_close(struct link *link)
     free(lan);
 }
 
+static struct place *lan_place(struct link *link)
+{
+    return &lan_of(link)->place;
+}
+
 static const struct link_ops lan_ops = {
+    .place = lan_place,
     .send = lan_send,
     .receive = lan_receive,
     .watch = lan_watch,

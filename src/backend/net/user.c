@@ -46,6 +46,7 @@ enum user_state {
 struct user {
     struct link link;
     struct loop *loop;
+    struct child_port children;
     char path[4096]; /* of the program */
     char name[64];   /* of the machine */
     enum user_state state;
@@ -88,7 +89,9 @@ static void close_sockets(struct user *user)
 
 static void end_process(struct user *user)
 {
-    if (user->pid > 0)
+    if (user->pid > 0 && user->children.kill)
+        user->children.kill(user->children.owner, user->pid);
+    else if (user->pid > 0)
         child_kill(user->pid);
     user->pid = 0;
     close_sockets(user);
@@ -110,8 +113,14 @@ static int spawn(struct user *user, const int theirs[2], struct error *err)
     char parent[16];
     char *const argv[] = {user->path, parent, NULL};
 
-    snprintf(parent, sizeof(parent), "%d", (int)getpid());
-    return child_start(argv, theirs, 2, log_enabled("net", LOG_DEBUG), &user->pid, err);
+    const struct child_port *children = &user->children;
+    bool keeps_stderr = log_enabled("net", LOG_DEBUG);
+
+    snprintf(parent, sizeof(parent), "%d",
+             (int)(children->parent ? children->parent(children->owner) : getpid()));
+    if (children->start)
+        return children->start(children->owner, argv, theirs, 2, keeps_stderr, &user->pid, err);
+    return child_start(argv, theirs, 2, keeps_stderr, &user->pid, err);
 }
 
 static bool send_message(const struct user *user, struct user_message *message)
@@ -528,6 +537,7 @@ int user_open(const struct net_config *config, struct link **out, struct error *
     user->link =
         (struct link){.ops = &user_ops, .traits = {.mtu = MTU, .checksums_are_good = true}};
     user->loop = config->loop;
+    user->children = config->children;
     user->frames_fd = user->control_fd = user->timer_fd = -1;
     snprintf(user->name, sizeof(user->name), "%s", config->machine);
     int result = 0;

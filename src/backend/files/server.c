@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The processes that serve a machine's shared folders. */
+#include "backend/files/server.h"
+
+#include "backend/files/share.h"
+#include "base/log.h"
+#include "host/clock.h"
+#include "host/thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    WORKERS = 4,
+    FAILED = 125,
+    FIRST_FREE_FD = 3,
+    RESERVED_FDS = 32,
+    OPEN_MOST = 1 << 16,
+    FOLDERS_MOST = 2048,
+    NODES_MOST = 1 << 20,
+    /* A worker that has just served looks for more for so long before it sleeps, when
+     * that has lately been worth it: a guest that does one thing after the other comes
+     * back sooner, and waking a thread takes longer than serving it. */
+    SPIN_NS = 100000,
+    CREDIT_MOST = 8,
+    CREDIT_WON = 2,
+};
+
+struct server {
+    const struct server_config *config;
+    struct share *shares[SERVER_MAX_SHARES];
+    _Atomic bool is_spinning;   /* some worker is */
+    _Atomic int credit;         /* how often spinning may still be in vain */
+    _Atomic uint64_t served_ns; /* when the last request was */
+};
+
+/* ---- the server ---- */
+
+static void serve(struct server *server, unsigned number)
+{
+    struct channel *channel = server->config->channel;
+    struct channel_slot *shared = &channel->slots[number];
+    struct channel_slot slot = *shared;
+    uint8_t *bytes = channel_bytes(channel, number);
+    size_t size = 0;
+
+    /* The machine's process may be in the hands of its guest. */
+    if (slot.share < server->config->share_count && slot.size <= slot.reply_at &&
+        slot.reply_at <= CHANNEL_SLOT_SIZE && slot.room <= CHANNEL_SLOT_SIZE - slot.reply_at)
+        size = share_serve(server->shares[slot.share], bytes, slot.size, bytes + slot.reply_at,
+                           slot.room);
+    shared->reply_size = (uint32_t)size;
+    channel_finish(channel, number);
+}
+
+static void add_credit(struct server *server, int change)
+{
+    int credit = atomic_load_explicit(&server->credit, memory_order_relaxed) + change;
+
+    atomic_store_explicit(&server->credit, MAX(MIN(credit, CREDIT_MOST), 0), memory_order_relaxed);
+}
+
+static bool has_work(const struct channel *channel)
+{
+    return atomic_load_explicit(&channel->submitted, memory_order_relaxed) !=
+           atomic_load_explicit(&channel->taken, memory_order_relaxed);
+}
+
+/* True: there may be something to do. One worker at a time. */
+static bool spin(struct server *server)
+{
+    const struct channel *channel = server->config->channel;
+
+    if (atomic_load_explicit(&server->credit, memory_order_relaxed) == 0 ||
+        atomic_exchange(&server->is_spinning, true))
+        return false;
+    uint64_t end = clock_monotonic_ns() + SPIN_NS;
+    bool found = false;
+    while (!found && clock_monotonic_ns() < end) {
+        for (unsigned i = 0; i < 16 && !found; i++) {
+            found = has_work(channel);
+            __builtin_ia32_pause();
+        }
+    }
+    add_credit(server, found ? CREDIT_WON : -1);
+    atomic_store(&server->is_spinning, false);
+    return found;
+}
+
+/* After a sleep: spinning would have been worth it when the next came soon. */
+static void note_wake(struct server *server)
+{
+    uint64_t served = atomic_load_explicit(&server->served_ns, memory_order_relaxed);
+
+    if (clock_monotonic_ns() - served < SPIN_NS)
+        add_credit(server, 1);
+}
+
+static void *work(void *argument)
+{
+    struct server *server = argument;
+    struct channel *channel = server->config->channel;
+    bool has_served = false;
+
+    for (;;) {
+        int slot = channel_take(channel);
+        if (slot >= 0) {
+            if (!has_served)
+                note_wake(server);
+            serve(server, (unsigned)slot);
+            atomic_store_explicit(&server->served_ns, clock_monotonic_ns(), memory_order_relaxed);
+            has_served = true;
+        } else if (!has_served || !spin(server)) {
+            has_served = false;
+            channel_sleep(channel);
+        }
+    }
+    return NULL;
+}
+
+/* How many descriptors each share may use. */
+static unsigned raise_limit(unsigned shares)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 1024 / shares;
+    limit.rlim_cur = MIN(limit.rlim_max, (rlim_t)2 * OPEN_MOST);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return (unsigned)(limit.rlim_cur > 2 * RESERVED_FDS ? limit.rlim_cur - RESERVED_FDS : 64) /
+           shares;
+}
+
+static int create_shares(struct server *server, mode_t mask, uint32_t incarnation,
+                         struct error *err)
+{
+    const struct server_config *config = server->config;
+    unsigned descriptors = raise_limit(config->share_count);
+
+    for (unsigned i = 0; i < config->share_count; i++) {
+        struct share_config share = {
+            .root_fd = config->shares[i].root_fd,
+            .read_only = config->shares[i].read_only,
+            .uid = config->shares[i].uid,
+            .gid = config->shares[i].uid,
+            .umask = mask,
+            .incarnation = incarnation,
+            .nodes_most = NODES_MOST,
+            .folders_most = MAX(MIN(descriptors / 4, FOLDERS_MOST), 16),
+            .open_most = MIN(descriptors / 2, OPEN_MOST),
+            .pages_most = CHANNEL_PAGES,
+            .self_fds = "",
+        };
+        int result = share_create(&share, &server->shares[i], err);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+/* Ends with the process that started it. */
+static void follow(pid_t parent, int signal_number)
+{
+    prctl(PR_SET_PDEATHSIG, signal_number);
+    if (getppid() != parent)
+        _exit(FAILED);
+}
+
+_Noreturn static void run_server(const struct server_config *config, uint32_t incarnation)
+{
+    struct server server = {.config = config};
+    struct error err = {0};
+    sigset_t none;
+    mode_t mask = umask(0);
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int result = chdir("/proc/self/fd");
+
+    if (result < 0)
+        result = error_set(&err, -errno, "cannot use /proc/self/fd: %s", strerror(errno));
+    if (result == 0 && config->enter_jail)
+        result = config->enter_jail(config->owner, config);
+    if (result == 0)
+        result = create_shares(&server, mask, incarnation, &err);
+    for (unsigned i = 1; result == 0 && i < WORKERS; i++) {
+        pthread_t thread;
+        result = thread_start(&thread, "files-worker", work, &server, &err);
+    }
+    if (result < 0) {
+        log_error("files", "the file server cannot start: %s", err.text);
+        _exit(FAILED);
+    }
+    work(&server);
+    _exit(0);
+}
+
+/* ---- the keeper ---- */
+
+static bool is_share(const struct server_config *config, int fd)
+{
+    for (unsigned i = 0; i < config->share_count; i++)
+        if (config->shares[i].root_fd == fd)
+            return true;
+    return false;
+}
+
+/* Closes what is neither a share's nor `control_fd`, but for standard error. */
+static void close_others(const struct server_config *config, int control_fd)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int most = control_fd;
+
+    if (null >= 0) {
+        dup2(null, 0);
+        dup2(null, 1);
+    }
+    for (unsigned i = 0; i < config->share_count; i++)
+        most = MAX(most, config->shares[i].root_fd);
+    for (int fd = FIRST_FREE_FD; fd < most; fd++)
+        if (fd != control_fd && !is_share(config, fd))
+            close(fd);
+    close_range((unsigned)most + 1, ~0u, 0);
+}
+
+/* The keeper waits for its signals, the server has none. */
+static void set_signals(sigset_t *awaited)
+{
+    static const int handled[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD};
+
+    sigemptyset(awaited);
+    sigaddset(awaited, SIGTERM);
+    sigaddset(awaited, SIGCHLD);
+    for (unsigned i = 0; i < ARRAY_LEN(handled); i++)
+        signal(handled[i], SIG_DFL);
+    signal(SIGPIPE, SIG_IGN);
+    /* A file that grows beyond the user's limit is an error, not the end. */
+    signal(SIGXFSZ, SIG_IGN);
+    sigprocmask(SIG_SETMASK, awaited, NULL);
+}
+
+/* Waits until the server has ended by itself. When the machine ends, so does the server,
+ * and the keeper with it. */
+static void await_end(pid_t server, const sigset_t *awaited)
+{
+    int number = 0;
+
+    while (waitpid(server, NULL, WNOHANG) == 0) {
+        sigwait(awaited, &number);
+        if (number != SIGTERM)
+            continue;
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+        _exit(0);
+    }
+}
+
+_Noreturn void server_keep(const struct server_config *config, int control_fd)
+{
+    uint32_t incarnation = 0;
+    sigset_t awaited;
+
+    set_signals(&awaited);
+    follow(config->machine_pid, SIGTERM);
+    setsid(); /* a terminal's signals are not for us */
+    prctl(PR_SET_NAME, "doppel-keeper");
+    close_others(config, control_fd);
+    for (;;) {
+        char word = SERVER_GONE;
+        pid_t keeper = getpid();
+        pid_t pid = fork();
+        if (pid == 0) {
+            follow(keeper, SIGKILL);
+            prctl(PR_SET_NAME, "doppel-files");
+            close(control_fd);
+            run_server(config, ++incarnation);
+        }
+        incarnation++;
+        if (pid > 0)
+            await_end(pid, &awaited);
+        if (send(control_fd, &word, 1, MSG_NOSIGNAL) != 1)
+            _exit(0);
+        sigprocmask(SIG_UNBLOCK, &awaited, NULL);
+        if (recv(control_fd, &word, 1, 0) != 1 || word != SERVER_START)
+            _exit(0);
+        sigprocmask(SIG_BLOCK, &awaited, NULL);
+    }
+}
