@@ -64,11 +64,22 @@ def use_dhcp(machine):
     return re.search(r"lease: (.*)", text).group(1).split()
 
 
+def children(pid):
+    """All that a process has started, and what these have."""
+    with contextlib.suppress(OSError):
+        for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield int(child)
+            yield from children(child)
+
+
 def helpers(machine):
     """The doppel-net processes of a machine."""
-    children = pathlib.Path(f"/proc/{machine.pid}/task/{machine.pid}/children").read_text().split()
-    return [int(pid) for pid in children
-            if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "doppel-net"]
+    found = []
+    for pid in children(machine.pid):
+        with contextlib.suppress(OSError):
+            if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "doppel-net":
+                found.append(pid)
+    return found
 
 
 def need_user_net():
