@@ -10,6 +10,7 @@ CROSS = "riscv64-linux-gnu-gcc"
 # The host has vector registers, rv64gc has none: without them both do the same work.
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-fno-tree-vectorize", "-static", "-pthread"]
 # One image for everything: the kernel's command line says what is run.
+DISK_BYTES = 256 << 20
 COMMAND = ("dmesg -n 1; bench $(tr ' ' '\\n' </proc/cmdline | sed -n 's/^bench=//p' | tr : ' ')")
 
 
@@ -34,6 +35,7 @@ class Guest:
     def __init__(self, work, machine=True):
         self.work = work
         self.kernel = self.initrd = self.elf = None
+        self.disk = work / "disk.img"
         work.mkdir(parents=True, exist_ok=True)
         sources = sorted((BENCH / "programs").glob("*.c"))
         inputs = [*sources, BENCH / "programs/bench.h", pathlib.Path(__file__)]
@@ -52,8 +54,12 @@ class Guest:
                    BENCH / "programs/power_off.S"])
         self.kernel = self.find_kernel()
         if not is_fresh(self.initrd, [self.program, TOOLS / "make_initramfs.py", self.kernel]):
-            run([TOOLS / "make_initramfs.py", "--add", f"{self.program}:/usr/bin/bench",
+            run([TOOLS / "make_initramfs.py", "--modules", "virtio_blk", "--add", f"{self.program}:/usr/bin/bench",
                  "--exec", COMMAND, self.initrd])
+
+    def make_disk(self):
+        """All of it is in the host's page cache: what is measured is the way there."""
+        self.disk.write_bytes(bytes(DISK_BYTES))
 
     def make_hello(self):
         """The same least program for the guest and for the host."""

@@ -20,6 +20,9 @@ QEMU_BOOT = (QEMU_OPTIONS + " -smp {cpus} -kernel {kernel} -initrd {initrd}"
              " -append 'console=ttyS0 {append}'")
 DOPPEL_BOOT = (" boot --cpus {cpus} --memory {memory} --kernel {kernel} --initrd {initrd}"
                " --append '{append}'")
+DOPPEL_DISK = " --disk {disk},format=raw"
+QEMU_DISK = (" -drive file={disk},format=raw,cache=writeback,if=none,id=disk"
+             " -device virtio-blk-pci,drive=disk")
 PROGRAM = " {program} {group} {scale}"
 
 
@@ -32,8 +35,9 @@ class Peer:
     {program} it runs riscv64 programs, otherwise it is a program of the host's.
     Only doppel is both: `program`."""
 
-    def __init__(self, name, template, start=None, program=None):
+    def __init__(self, name, template, start=None, program=None, disk=None):
         self.name = name
+        self.disk = disk  # the template of what more it is told when it gets a {disk}
         self.template = template
         self.start = start  # the template that runs the bare-metal {elf}
         self.program = program or (template if "{program}" in template else None)
@@ -57,13 +61,15 @@ class Peer:
 
 def find_peers(doppel, guest, text):
     """doppel, QEMU as it is installed, the host itself, and those that `text` names,
-    one a line: NAME=TEMPLATE, or NAME:start=TEMPLATE for the row "start"."""
+    one a line: NAME=TEMPLATE, NAME:start=TEMPLATE for the row "start", or
+    NAME:disk=WORDS that are added where a disk is wanted."""
     word = shlex.quote(str(doppel))
     peers = [Peer("doppel", word + DOPPEL_BOOT, word + " boot --memory {memory} {elf}",
-                  word + " run" + PROGRAM)]
+                  word + " run" + PROGRAM, DOPPEL_DISK)]
     if shutil.which("qemu-system-riscv64"):
         peers.append(Peer("qemu", "qemu-system-riscv64 " + QEMU_BOOT,
-                          "qemu-system-riscv64 " + QEMU_OPTIONS + " -bios none -kernel {elf}"))
+                          "qemu-system-riscv64 " + QEMU_OPTIONS + " -bios none -kernel {elf}",
+                          disk=QEMU_DISK))
     if shutil.which("qemu-riscv64"):
         peers.append(Peer("qemu-riscv64", "qemu-riscv64" + PROGRAM))
     peers.append(Peer("native", f"{shlex.quote(str(guest.native))} {{group}} {{scale}}"))
@@ -71,10 +77,10 @@ def find_peers(doppel, guest, text):
     for line in filter(None, map(str.strip, text.splitlines())):
         name, equals, template = line.partition("=")
         base, _, what = name.partition(":")
-        if not equals or what not in ("", "start") or (what and base not in named):
+        if not equals or what not in ("", "start", "disk") or (what and base not in named):
             raise Failure(f"$DOPPEL_BENCH_PEERS: '{line}' is not NAME=TEMPLATE")
         if what:
-            named[base].start = template
+            setattr(named[base], what, template)
         else:
             named[base] = Peer(base, template)
     return list(named.values())
@@ -144,9 +150,9 @@ class Run:
                 for name, total, seconds in LINE.findall(bytes(self.output))]
 
 
-def run_machine(peer, values, log, limit_s):
+def run_machine(peer, values, log, limit_s, template=None):
     """Boots and runs a group. Returns the seconds to its first line, and the rows."""
-    with Run(peer.words(values), log, limit_s) as run:
+    with Run(peer.words(values, template), log, limit_s) as run:
         ready_s = run.wait_for(READY)
         status = run.take_line(END)
         if status != "0":

@@ -26,7 +26,7 @@ import report
 from guest import Guest
 from peers import Failure
 
-MACHINE_GROUPS = ("start", "idle", "integer", "fp", "memory", "system", "parallel")
+MACHINE_GROUPS = ("start", "idle", "integer", "fp", "memory", "system", "parallel", "block")
 GROUPS = MACHINE_GROUPS + process.GROUPS
 START_RUNS = 5
 
@@ -51,7 +51,7 @@ class Bench:
 
     def values(self, group):
         return {"kernel": self.guest.kernel, "initrd": self.guest.initrd, "elf": self.guest.elf,
-                "program": self.guest.program, "group": group, "scale": self.options.scale,
+                "program": self.guest.program, "disk": self.guest.disk, "group": group, "scale": self.options.scale,
                 "cpus": 2 if group == "parallel" else 1, "memory": peers_module.MEMORY,
                 "append": f"bench={group}:{self.options.scale}"}
 
@@ -79,6 +79,11 @@ class Bench:
                 total, own = peers_module.run_idle(*common)
                 self.add("idle-resident", group, peer, total)
                 self.add("idle-own", group, peer, own)
+        elif group == "block":
+            if peer.kind == "system" and peer.disk:
+                self.guest.make_disk()
+                _, rows = peers_module.run_machine(*common, peer.template + peer.disk)
+                self.add_rows(group, peer, rows)
         elif peer.kind == "system":
             ready_s, rows = peers_module.run_machine(*common)
             # Boots with two harts are another row.
@@ -188,7 +193,7 @@ def version(peer):
     if peer.kind == "native":
         return ""
     word = peer.words({name: "" for name in ("kernel", "initrd", "elf", "program", "group",
-                                             "scale", "cpus", "memory", "append")})[0]
+                                             "scale", "cpus", "memory", "append", "disk")})[0]
     try:
         result = subprocess.run([word, "--version"], stdin=subprocess.DEVNULL,
                                 capture_output=True, text=True, timeout=10, check=False)

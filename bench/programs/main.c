@@ -20,6 +20,7 @@ static const struct bench_group {
 } groups[] = {
     {"integer", bench_integer}, {"integer", bench_code},  {"fp", bench_fp},
     {"memory", bench_memory},   {"system", bench_system}, {"parallel", bench_parallel},
+    {"block", bench_block},
 };
 
 enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };

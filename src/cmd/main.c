@@ -3,11 +3,21 @@
  * processes. The first word says what to do. */
 #include "base/log.h"
 #include "base/types.h"
+#include "cmd/access.h"
 #include "cmd/binfmt.h"
 #include "cmd/boot.h"
+#include "cmd/completion.h"
+#include "cmd/console.h"
 #include "cmd/disasm.h"
+#include "cmd/doctor.h"
+#include "cmd/image.h"
+#include "cmd/launch.h"
+#include "cmd/lifecycle.h"
+#include "cmd/list.h"
+#include "cmd/pull.h"
 #include "cmd/qemu.h"
 #include "cmd/run.h"
+#include "cmd/set.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,10 +45,33 @@ static const struct command {
 } commands[] = {
     {"boot", cmd_boot, "a RISC-V machine in the foreground"},
     {"run", cmd_run, "a riscv64 Linux program"},
+    {"pull", cmd_pull, "an image of Debian for the store"},
+    {"launch", cmd_launch, "a new machine in the background"},
+    {"ls", cmd_ls, "the machines there are"},
+    {"info", cmd_info, "all about a machine"},
+    {"start", cmd_start, "start a machine that is stopped"},
+    {"stop", cmd_stop, "have a machine's guest shut down"},
+    {"restart", cmd_restart, "stop and start"},
+    {"pause", cmd_pause, "have a machine stand still"},
+    {"resume", cmd_resume, "let it go on"},
+    {"kill", cmd_kill, "end a machine at once"},
+    {"rm", cmd_rm, "forget machines, with their disks"},
+    {"shell", cmd_shell, "a shell in a machine's guest"},
+    {"exec", cmd_exec, "execute a command there"},
+    {"cp", cmd_cp, "copy files to and from there"},
+    {"console", cmd_console, "a machine's serial console"},
+    {"logs", cmd_logs, "what the guest printed there"},
+    {"set", cmd_set, "change a machine's limits"},
+    {"stats", cmd_stats, "figures of machines"},
+    {"top", cmd_top, "the same, again and again"},
     {"binfmt", cmd_binfmt, "riscv64 programs run by themselves (binfmt_misc)"},
+    {"image", cmd_image, "the store of images, and disk images as files"},
     {"disasm", cmd_disasm, "the code of a riscv64 ELF file as text"},
+    {"doctor", cmd_doctor, "what this host can and cannot do"},
+    {"completion", cmd_completion, "completion of these commands for bash"},
     {"version", cmd_version, "the version of doppel"},
     {"help", cmd_help, "this list"},
+    {"proxy", cmd_proxy, NULL}, /* for ssh, not for people */
 };
 
 static int cmd_help(int argc, char **argv)
@@ -47,8 +80,9 @@ static int cmd_help(int argc, char **argv)
     (void)argv;
     printf("usage: doppel COMMAND [arguments]\n\n");
     for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
-        printf("  %-8s %s\n", commands[i].name, commands[i].help);
-    printf("\n'doppel boot --help' and 'doppel run --help' list their options.\n");
+        if (commands[i].help)
+            printf("  %-8s %s\n", commands[i].name, commands[i].help);
+    printf("\n'doppel COMMAND --help' says more of each.\n");
     return 0;
 }
 

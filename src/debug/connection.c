@@ -3,6 +3,7 @@
 #include "debug/connection.h"
 
 #include "base/text.h"
+#include "host/unix_socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* A debugger asks one thing at a time, so that its buffers hold our answer; whoever runs
@@ -46,17 +46,10 @@ static int listen_tcp(struct connection *connection, const char *spec, struct er
 
 static int listen_unix(struct connection *connection, const char *path, struct error *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (strlen(path) >= sizeof(address.sun_path))
-        return error_set(err, -ENAMETOOLONG, "--gdb 'unix:%s': the path is too long", path);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    connection->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (connection->listen_fd < 0 ||
-        bind(connection->listen_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return error_set(err, -errno, "--gdb 'unix:%s': cannot listen there: %s", path,
-                         strerror(errno));
-    connection->path = strdup(path);
+    connection->listen_fd = unix_listen(path, SOCK_STREAM, "--gdb", err);
+    if (connection->listen_fd < 0)
+        return connection->listen_fd;
+    place_open(&connection->place, path);
     return 0;
 }
 
@@ -86,14 +79,12 @@ void connection_abandon(struct connection *connection)
     if (connection->listen_fd >= 0)
         close(connection->listen_fd);
     connection->listen_fd = -1;
-    free(connection->path);
-    connection->path = NULL;
+    place_forget(&connection->place);
 }
 
 void connection_close(struct connection *connection)
 {
-    if (connection->path)
-        unlink(connection->path);
+    place_remove(&connection->place);
     connection_abandon(connection);
 }
 

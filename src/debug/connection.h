@@ -5,13 +5,14 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "host/place.h"
 
 #include <sys/types.h>
 
 struct connection {
-    int listen_fd; /* -1: closed */
-    int client_fd; /* -1: nobody is there */
-    char *path;    /* of a unix socket, removed at the end; owned */
+    int listen_fd;           /* -1: closed */
+    int client_fd;           /* -1: nobody is there */
+    struct place place; /* of a unix socket, removed at the end */
 };
 
 /* Listens at `spec`, tcp:ADDRESS:PORT or unix:PATH. On success the caller closes it. On

@@ -217,3 +217,31 @@ int file_write(const char *path, const void *bytes, size_t size, struct error *e
     return result < 0 ? error_set(err, result, "cannot write '%s': %s", path, strerror(-result))
                       : 0;
 }
+
+int file_lock_take(const char *path, struct file_lock *lock, struct error *err)
+{
+    struct flock region = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return error_set(err, -errno, "cannot open lock file '%s': %s", path, strerror(errno));
+    /* Of the process: a record lock of the file description would live on in children. */
+    if (fcntl(fd, F_SETLK, &region) == 0) {
+        lock->fd = fd;
+        return 0;
+    }
+    int result = -errno;
+    if (fcntl(fd, F_GETLK, &region) < 0 || region.l_type == F_UNLCK)
+        region.l_pid = 0;
+    close(fd);
+    if (result == -EAGAIN || result == -EACCES)
+        return error_set(err, -EBUSY, "'%s' is locked by process %d", path, (int)region.l_pid);
+    return error_set(err, result, "cannot lock '%s': %s", path, strerror(-result));
+}
+
+void file_lock_release(struct file_lock *lock)
+{
+    if (lock->fd > 0)
+        close(lock->fd);
+    lock->fd = 0;
+}

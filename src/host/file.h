@@ -56,6 +56,17 @@ MUST_CHECK int file_read_open(const struct open_file *file, struct file_bytes *o
  * of change differ from those at its opening. The file must stay open and where it is. */
 struct file_port file_port(struct open_file *file);
 
+/* A lock that the process holds, not its children, and that the kernel lets go when it ends. */
+struct file_lock {
+    int fd; /* 0: not held */
+};
+
+/* Takes the lock of the file at `path`, which is made if it is not there. -EBUSY: another process has it, which
+ * the text names. Nothing else in the process may open the file. */
+MUST_CHECK int file_lock_take(const char *path, struct file_lock *lock, struct error *err);
+/* Accepts a zeroed one. */
+void file_lock_release(struct file_lock *lock);
+
 /* Replaces `path` by `size` bytes atomically: written beside it, then renamed. A
  * device, FIFO or terminal is written to instead. */
 MUST_CHECK int file_write(const char *path, const void *bytes, size_t size, struct error *err);

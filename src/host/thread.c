@@ -4,8 +4,29 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
+
+/* What a new thread needs; its own to free. */
+struct beginning {
+    void *(*run)(void *);
+    void *argument;
+    char name[16];
+};
+
+/* Its name it sets itself: others would need /proc. */
+static void *begin(void *argument)
+{
+    struct beginning beginning = *(struct beginning *)argument;
+
+    free(argument);
+    prctl(PR_SET_NAME, beginning.name);
+    return beginning.run(beginning.argument);
+}
 
 int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *argument,
                  struct error *err)
@@ -13,6 +34,11 @@ int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void
     sigset_t all;
     sigset_t before;
 
+    struct beginning *beginning = malloc(sizeof(*beginning));
+    if (!beginning)
+        return error_set(err, -ENOMEM, "cannot start thread '%s': out of memory", name);
+    *beginning = (struct beginning){.run = run, .argument = argument};
+    snprintf(beginning->name, sizeof(beginning->name), "%s", name);
     sigfillset(&all);
     /* What a thread does wrong itself must still end the process. */
     sigdelset(&all, SIGSEGV);
@@ -21,12 +47,17 @@ int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int result = pthread_create(thread, NULL, run, argument);
+    int result = pthread_create(thread, NULL, begin, beginning);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result)
-        return error_set(err, -result, "cannot start thread '%s': %s", name, strerror(result));
-    pthread_setname_np(*thread, name);
-    return 0;
+    if (result == 0)
+        return 0;
+    free(beginning);
+    return error_set(err, -result, "cannot start thread '%s': %s", name, strerror(result));
+}
+
+int thread_id(void)
+{
+    return gettid();
 }
 
 void parker_init(struct parker *parker)

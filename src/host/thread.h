@@ -13,6 +13,9 @@
 MUST_CHECK int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
                             void *argument, struct error *err);
 
+/* The kernel's number of the calling thread. */
+int thread_id(void);
+
 /* A latch: a wake that comes before the sleep ends it at once. */
 struct parker {
     pthread_mutex_t mutex;

@@ -202,6 +202,14 @@ static void create_virtio(struct machine *machine)
         list_device(machine, name, &virtio_pci_ops, &disk->pci);
     }
     create_shares(machine, slot);
+    slot += config->share_count;
+    if (config->power_button) {
+        virtio_input_init(&machine->power_button, &machine->space);
+        virtio_pci_init(&machine->power_button_pci, &machine->power_button.virtio, &machine->pci,
+                        slot++);
+        list_device(machine, "power-button", &virtio_input_ops, &machine->power_button);
+        list_device(machine, "power-button:pci", &virtio_pci_ops, &machine->power_button_pci);
+    }
     for (unsigned i = 0; i < BOARD_VIRTIO_SLOTS; i++) {
         struct irq_line irq = plic_source(machine, IRQ_VIRTIO_FIRST + i);
         if (i >= mmio_slot)

@@ -172,8 +172,29 @@ static void set_stop(struct hart_thread *thread, uint64_t most)
 static enum hart_exit run_hart(struct hart_thread *thread)
 {
     struct translator *translator = thread->machine->translator;
+    const struct governor_port *governor = &thread->machine->config.governor;
 
-    return translator ? translator_run(translator, thread->hart) : hart_run(thread->hart);
+    enum hart_exit exit =
+        translator ? translator_run(translator, thread->hart) : hart_run(thread->hart);
+    if (governor->after)
+        governor->after(governor->owner, thread->index);
+    return exit;
+}
+
+/* Whether the hart may have a CPU now; if not, it has rested. */
+static bool may_run(struct hart_thread *thread)
+{
+    const struct governor_port *governor = &thread->machine->config.governor;
+    uint64_t rest_until = governor->before ? governor->before(governor->owner, thread->index) : 0;
+
+    if (!rest_until)
+        return true;
+    /* Also when there is an interrupt for it: only a new goal ends the rest early. */
+    atomic_store(&thread->sleeping, true);
+    if (has_goal_run(thread->machine))
+        parker_wait(&thread->parker, rest_until);
+    atomic_store(&thread->sleeping, false);
+    return false;
 }
 
 /* Once through hart_run; on virtual time not past `most` instructions. */
@@ -186,6 +207,8 @@ static void run_once(struct hart_thread *thread, uint64_t most)
     }
     if (thread->machine->config.virtual_time)
         set_stop(thread, most);
+    if (!may_run(thread))
+        return;
     switch (run_hart(thread)) {
     case HART_EXIT_POLL:
         break;
@@ -212,6 +235,9 @@ static void *hart_thread_main(void *argument)
 {
     struct hart_thread *thread = argument;
 
+    atomic_store(&thread->thread_id, thread_id());
+    if (thread->machine->config.enter)
+        thread->machine->config.enter(thread->machine->config.owner);
     for (;;) {
         if (!has_goal_run(thread->machine) && !wait_to_run(thread->machine))
             return NULL;
@@ -340,6 +366,11 @@ void machine_pause(struct machine *machine)
 bool machine_is_running(const struct machine *machine)
 {
     return has_goal_run(machine);
+}
+
+int machine_hart_thread_id(const struct machine *machine, unsigned index)
+{
+    return atomic_load(&machine->harts[index].thread_id);
 }
 
 void machine_run(struct machine *machine, unsigned index, uint64_t instructions)

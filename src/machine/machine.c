@@ -19,6 +19,16 @@ void machine_unlock_devices(struct machine *machine)
     pthread_mutex_unlock(&machine->device_lock);
 }
 
+/* A back end may write to RAM until its requests are done. */
+static void drain_disks(const struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->config.disk_count; i++) {
+        const struct block_port *port = &machine->config.disks[i].port;
+        if (port->drain)
+            port->drain(port->owner);
+    }
+}
+
 static void reset_harts(struct machine *machine)
 {
     bool only_first = machine->config.boot.mode == FIRMWARE_BUILTIN;
@@ -36,6 +46,7 @@ int machine_reset(struct machine *machine, struct error *err)
 
     if (result < 0)
         return result;
+    drain_disks(machine);
     if (machine->translator)
         translator_forget(machine->translator);
     board_reset(machine); /* what devices have under way reaches memory no more */
@@ -91,6 +102,7 @@ void machine_destroy(struct machine *machine)
     if (!machine)
         return;
     harts_destroy(machine);
+    drain_disks(machine);
     boot_free(machine);
     board_destroy(machine);
     pthread_cond_destroy(&machine->state_changed);
@@ -152,6 +164,14 @@ static uint8_t *ram_at(struct machine *machine, gpa_t at, uint64_t size)
     if (offset >= machine->config.memory_bytes || size > machine->config.memory_bytes - offset)
         return NULL;
     return machine->ram + offset;
+}
+
+void machine_press_power_button(struct machine *machine)
+{
+    machine_lock_devices(machine);
+    if (machine->config.power_button)
+        virtio_input_press(&machine->power_button);
+    machine_unlock_devices(machine);
 }
 
 bool machine_read_ram(struct machine *machine, gpa_t at, void *to, uint64_t size)
@@ -268,6 +288,7 @@ void machine_save(struct machine *machine, struct writer *w)
         .device_count = machine->device_count,
     };
 
+    drain_disks(machine);
     for (unsigned i = 0; i < core.cpus; i++) {
         core.power[i] = atomic_load(&machine->harts[i].power);
         core.start_address[i] = machine->harts[i].start_address;
@@ -331,6 +352,7 @@ static int devices_loaded(struct machine *machine, struct error *err)
 int machine_load(struct machine *machine, struct reader *r, struct error *err)
 {
     struct machine_core core;
+    drain_disks(machine);
     int result = load_core(machine, r, err, &core);
 
     for (unsigned i = 0; result == 0 && i < core.cpus; i++) {

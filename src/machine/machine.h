@@ -15,6 +15,7 @@
 #include "port/entropy.h"
 #include "port/file.h"
 #include "port/files.h"
+#include "port/governor.h"
 #include "port/power.h"
 #include "port/stream.h"
 #include "riscv/encoding.h"
@@ -85,8 +86,12 @@ struct machine_config {
     struct stream_port htif;    /* what test programs print */
     struct machine_disk disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
+    bool power_button; /* there is one, for machine_press_power_button */
     struct machine_share shares[MACHINE_MAX_SHARES];
     unsigned share_count;
+    struct governor_port governor;
+    /* Called first on each hart's thread; NULL: nothing to do. */
+    void (*enter)(void *owner);
     struct entropy_port entropy;
     /* Time passes with executed instructions and jumps over waits: the same
      * inputs give the same run. One hart only. */
@@ -134,6 +139,8 @@ bool machine_is_running(const struct machine *machine);
  * that the guest is booted from has changed (then the machine is as it was) or cannot be
  * read; then it must be destroyed or reset. */
 MUST_CHECK int machine_reset(struct machine *machine, struct error *err);
+/* Presses the power button: a guest that watches it shuts down. Any thread. */
+void machine_press_power_button(struct machine *machine);
 /* The oldest event not taken yet. */
 struct machine_event machine_take_event(struct machine *machine);
 
@@ -151,6 +158,8 @@ void machine_unlock_devices(struct machine *machine);
 /* Harts, for debuggers: only while paused. */
 unsigned machine_hart_count(const struct machine *machine);
 struct hart *machine_hart(struct machine *machine, unsigned index);
+/* The kernel's number of the thread that runs a hart; 0: it has not begun. Any time. */
+int machine_hart_thread_id(const struct machine *machine, unsigned index);
 /* Runs one instruction of one hart of a paused machine. */
 void machine_step(struct machine *machine, unsigned index);
 /* Runs one hart of a paused machine on the calling thread: until it has retired

@@ -13,6 +13,7 @@
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
 #include "dev/virtio/fs.h"
+#include "dev/virtio/input.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/pci.h"
 #include "dev/virtio/rng.h"
@@ -45,6 +46,7 @@ struct hart_thread {
     unsigned index;
     pthread_t thread;
     bool is_started;
+    _Atomic int thread_id; /* the kernel's; 0: not yet known */
     struct parker parker;
     _Atomic bool sleeping;   /* in parker, or about to be */
     _Atomic uint32_t power;  /* enum hart_power */
@@ -164,6 +166,8 @@ struct machine {
     struct virtio_pci rng_pci;
     struct virtio_console console;
     struct virtio_pci console_pci;
+    struct virtio_input power_button;
+    struct virtio_pci power_button_pci;
     struct virtio_mmio mmio[BOARD_VIRTIO_SLOTS];
     struct machine_disk_device *disks;
     struct machine_share_device *shares;

@@ -30,6 +30,11 @@ struct block_request {
      * submit(): result 0 or a negative errno. */
     void (*done)(struct block_request *request, int result);
     void *owner;
+
+    /* The back end's, between submit() and done(). */
+    struct block_request *next;
+    void *disk;
+    int result;
 };
 
 struct block_port {
@@ -39,4 +44,7 @@ struct block_port {
     /* Starts the request; it must stay in place until done(). Device lock held. */
     void (*submit)(void *owner, struct block_request *request);
     void *owner;
+    /* Returns once all requests are done, and limits are not waited for. Nobody submits
+     * new ones but done(). Device lock not held; may block. NULL: they always are. */
+    void (*drain)(void *owner);
 };

@@ -315,7 +315,8 @@ void debugger_after_fork(struct task *task)
     own_fds_remove(process, debugger->connection.listen_fd);
     if (debugger->connection.client_fd >= 0)
         own_fds_remove(process, debugger->connection.client_fd);
-    free(debugger->connection.path);
+    if (debugger->connection.place.name[0])
+        own_fds_remove(process, debugger->connection.place.folder);
     free(debugger);
 }
 
@@ -718,6 +719,9 @@ int debugger_start(struct process *process, struct error *err)
         return result;
     }
     debugger->connection.listen_fd = own_fds_add(process, debugger->connection.listen_fd);
+    if (debugger->connection.place.name[0])
+        debugger->connection.place.folder =
+            own_fds_add(process, debugger->connection.place.folder);
     debugger->wake_fd = own_fds_add(process, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     pthread_mutex_init(&debugger->lock, NULL);
     pthread_cond_init(&debugger->changed, NULL);

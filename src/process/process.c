@@ -60,7 +60,7 @@ static int create(struct process *process, const struct process_config *config, 
 static int prepare(struct process *process, struct process_config *config, struct task **out,
                    struct error *err)
 {
-    int result = config->sandbox ? sandbox_enter(config, err) : 0;
+    int result = config->sandbox ? process_sandbox_enter(config, err) : 0;
 
     if (result == 0)
         result = create(process, config, err);

@@ -391,7 +391,7 @@ static int enter(struct sandbox_plan *plan, struct process_config *config, struc
     return result;
 }
 
-int sandbox_enter(struct process_config *config, struct error *err)
+int process_sandbox_enter(struct process_config *config, struct error *err)
 {
     struct sandbox_plan *plan = calloc(1, sizeof(*plan));
 

@@ -18,7 +18,7 @@
 /* Before anything else of the process exists; it has one thread. Returns 0 in a child that
  * is inside, with `config` changed to what things are called there; the caller ends as that
  * child does. Otherwise -ECANCELED with the reason in `err`, and nothing runs inside. */
-MUST_CHECK int sandbox_enter(struct process_config *config, struct error *err);
+MUST_CHECK int process_sandbox_enter(struct process_config *config, struct error *err);
 
 /* ---- the parts ---- */
 

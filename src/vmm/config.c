@@ -6,7 +6,9 @@
 #include "base/text.h"
 #include "options/log.h"
 #include "options/words.h"
+#include "vmm/cpu_group.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +32,13 @@ void vm_config_init(struct vm_config *config)
 {
     *config = (struct vm_config){
         .cpus = 1,
+        .governor.shares = CPU_SHARES_DEFAULT,
         .memory_bytes = GIB,
         .extensions = extension_set_all(),
         .widest_satp = SATP_SV39,
         .serial = "stdio",
         .name = "doppel",
+        .uuid = "00000000-0000-0000-0000-000000000000",
     };
     engine_options_init(&config->engine);
 }
@@ -67,6 +71,34 @@ static int parse_cpus(struct vm_config *config, const char *value, struct error 
     if (!text_parse_u64(value, MACHINE_MAX_HARTS, &cpus) || cpus == 0)
         return bad_value(OPTION_CPUS, value, "a number from 1 to 64 is wanted", err);
     config->cpus = (unsigned)cpus;
+    return 0;
+}
+
+bool vm_parse_cpus_limit(double cpus, unsigned *milli)
+{
+    if (!(cpus >= 0.01 && cpus <= MACHINE_MAX_HARTS))
+        return false;
+    *milli = (unsigned)(cpus * 1000 + 0.5);
+    return true;
+}
+
+static int parse_cpus_limit(struct vm_config *config, const char *value, struct error *err)
+{
+    char *end;
+    double cpus = strtod(value, &end);
+
+    if (!*value || *end || !vm_parse_cpus_limit(cpus, &config->governor.limit_milli))
+        return bad_value(OPTION_CPUS_LIMIT, value, "a number from 0.01 to 64 is wanted", err);
+    return 0;
+}
+
+static int parse_cpu_shares(struct vm_config *config, const char *value, struct error *err)
+{
+    uint64_t shares;
+
+    if (!text_parse_u64(value, CPU_SHARES_MOST, &shares) || shares == 0)
+        return bad_value(OPTION_CPU_SHARES, value, "a number from 1 to 262144 is wanted", err);
+    config->governor.shares = (unsigned)shares;
     return 0;
 }
 
@@ -128,20 +160,21 @@ static int parse_disk_word(struct vm_disk_config *disk, const char *word, struct
         disk->read_only = true;
     } else if (strcmp(word, "snapshot") == 0) {
         disk->snapshot = true;
-    } else if (strcmp(word, "format=raw") == 0) {
+    } else if (text_starts_with(word, "format=") && disk_format_parse(word + 7, &disk->format)) {
         disk->format_given = true;
+    } else if (text_starts_with(word, "backing=") && word[8]) {
+        disk->backing = word + 8;
     } else if (strcmp(word, "bus=pci") == 0 || strcmp(word, "bus=mmio") == 0) {
         disk->bus_given = true;
         disk->on_mmio = word[4] == 'm';
     } else if (text_starts_with(word, "format=")) {
-        return error_set(err, -EINVAL,
-                         "--disk '%s': this build reads format=raw only; convert the image first",
-                         word);
+        return error_set(err, -EINVAL, "--disk '%s': the formats are raw, qcow2 and overlay", word);
     } else {
-        return error_set(err, -EINVAL,
-                         "--disk: '%s' is not one of format=raw, readonly, snapshot, bus=pci, "
-                         "bus=mmio",
-                         word);
+        return error_set(
+            err, -EINVAL,
+            "--disk: '%s' is not one of format=, backing=, readonly, snapshot, bus=pci, "
+            "bus=mmio",
+            word);
     }
     return 0;
 }
@@ -221,6 +254,17 @@ static int set_root(struct vm_config *config, const char *value, struct error *e
     return 0;
 }
 
+static int parse_io_limit(enum vm_option option, const char *value, uint64_t *out,
+                          struct error *err)
+{
+    uint64_t rate;
+
+    if (!text_parse_size(value, &rate) || rate == 0)
+        return bad_value(option, value, "so many a second are wanted, such as 20M", err);
+    *out = rate;
+    return 0;
+}
+
 static int parse_net(const char *value, struct error *err)
 {
     if (strcmp(value, "none") == 0)
@@ -236,6 +280,28 @@ static int parse_seed(struct vm_config *config, const char *value, struct error 
     return 0;
 }
 
+static int parse_sandbox(struct vm_config *config, const char *value, struct error *err)
+{
+    config->no_sandbox = strcmp(value, "off") == 0;
+    if (!config->no_sandbox && strcmp(value, "on") != 0)
+        return bad_value(OPTION_SANDBOX, value, "on or off is wanted", err);
+    return 0;
+}
+
+static int parse_uuid(struct vm_config *config, const char *value, struct error *err)
+{
+    static const char pattern[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    size_t i = 0;
+
+    while (pattern[i] && (pattern[i] == '-' ? value[i] == '-' : isxdigit((unsigned char)value[i])))
+        i++;
+    if (pattern[i] || value[i])
+        return bad_value(OPTION_UUID, value, "32 hexadecimal digits are wanted, as 8-4-4-4-12",
+                         err);
+    config->uuid = value;
+    return 0;
+}
+
 static int parse_stats(struct vm_config *config, const char *value, struct error *err)
 {
     if (value && strcmp(value, "json") != 0)
@@ -248,11 +314,19 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
                       struct error *err)
 {
     const char **const texts[OPTION_COUNT] = {
-        [OPTION_KERNEL] = &config->kernel,     [OPTION_INITRD] = &config->initrd,
-        [OPTION_APPEND] = &config->append,     [OPTION_DTB] = &config->dtb,
-        [OPTION_FIRMWARE] = &config->firmware, [OPTION_SERIAL] = &config->serial,
-        [OPTION_CONSOLE] = &config->console,   [OPTION_GDB] = &config->gdb,
-        [OPTION_NAME] = &config->name,         [OPTION_SIGNATURE] = &config->signature,
+        [OPTION_KERNEL] = &config->kernel,
+        [OPTION_INITRD] = &config->initrd,
+        [OPTION_APPEND] = &config->append,
+        [OPTION_DTB] = &config->dtb,
+        [OPTION_FIRMWARE] = &config->firmware,
+        [OPTION_SERIAL] = &config->serial,
+        [OPTION_CONSOLE] = &config->console,
+        [OPTION_GDB] = &config->gdb,
+        [OPTION_NAME] = &config->name,
+        [OPTION_SIGNATURE] = &config->signature,
+        [OPTION_CPU_GROUP] = &config->governor.group,
+        [OPTION_QMP] = &config->qmp,
+        [OPTION_LOCK] = &config->lock,
     };
     bool *const flags[OPTION_COUNT] = {
         [OPTION_PAUSED] = &config->start_paused,
@@ -275,6 +349,10 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
     switch ((int)option) {
     case OPTION_CPUS:
         return parse_cpus(config, value, err);
+    case OPTION_CPUS_LIMIT:
+        return parse_cpus_limit(config, value, err);
+    case OPTION_CPU_SHARES:
+        return parse_cpu_shares(config, value, err);
     case OPTION_MEMORY:
         return parse_memory(config, value, err);
     case OPTION_CPU:
@@ -289,8 +367,16 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         return set_root(config, value, err);
     case OPTION_VOLUME:
         return parse_share(config, value, err);
+    case OPTION_IO_BPS:
+        return parse_io_limit(OPTION_IO_BPS, value, &config->io_limits.bytes, err);
+    case OPTION_IO_IOPS:
+        return parse_io_limit(OPTION_IO_IOPS, value, &config->io_limits.operations, err);
     case OPTION_NET:
         return parse_net(value, err);
+    case OPTION_SANDBOX:
+        return parse_sandbox(config, value, err);
+    case OPTION_UUID:
+        return parse_uuid(config, value, err);
     case OPTION_SEED:
         return parse_seed(config, value, err);
     case OPTION_LOG:
@@ -335,7 +421,7 @@ static int parse_rest(struct vm_config *config, const struct option_words *words
     return 0;
 }
 
-static int check_together(const struct vm_config *config, struct error *err)
+static int check_together(struct vm_config *config, struct error *err)
 {
     bool stdio_serial = strcmp(config->serial, "stdio") == 0;
     bool stdio_console = config->console && strcmp(config->console, "stdio") == 0;
@@ -347,6 +433,14 @@ static int check_together(const struct vm_config *config, struct error *err)
                          "nothing to boot: name a kernel, an ELF, a folder or --firmware FILE");
     if (config->initrd && !config->kernel && !config->root)
         return error_set(err, -EINVAL, "--initrd needs a --kernel");
+    if (config->icount && (config->io_limits.bytes || config->io_limits.operations))
+        return error_set(err, -EINVAL,
+                         "--io-bps and --io-iops limit real time; leave --icount out");
+    if (config->icount && (config->governor.limit_milli || config->governor.group))
+        return error_set(err, -EINVAL,
+                         "--cpus-limit and --cpu-group limit real time; leave --icount out");
+    if (config->signature || config->engine.translator.perf_map || config->engine.translator.gdb)
+        config->no_sandbox = true;
     if (config->icount && config->cpus > 1)
         return error_set(err, -EINVAL, "--icount needs --cpus 1: harts run at the same time");
     if (stdio_serial && stdio_console)

@@ -2,11 +2,13 @@
  * What the user asked for, checked as far as words alone allow. */
 #pragma once
 
+#include "backend/block/disk.h"
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/types.h"
 #include "machine/machine.h"
 #include "options/engine.h"
+#include "vmm/governor.h"
 
 enum vm_stats {
     STATS_NONE,
@@ -18,6 +20,8 @@ struct vm_disk_config {
     const char *path; /* within `text` */
     char *text;       /* owned */
     bool format_given;
+    enum disk_format format;
+    const char *backing; /* within `text`; NULL: none */
     bool read_only;
     bool snapshot;
     bool bus_given;
@@ -42,6 +46,7 @@ struct vm_config {
     const char *dtb;
     const char *firmware; /* NULL: chosen by the kernel */
     unsigned cpus;
+    struct governor_config governor;
     uint64_t memory_bytes;
     struct extension_set extensions;
     enum satp_mode widest_satp;
@@ -50,14 +55,19 @@ struct vm_config {
     unsigned disk_count;
     const char *root; /* folder that is the guest's root; NULL: none */
     struct vm_share_config shares[MACHINE_MAX_SHARES];
-    unsigned share_count; /* with a root, one less is possible */
+    unsigned share_count;         /* with a root, one less is possible */
+    struct disk_limits io_limits; /* of each disk */
     const char *serial;
     const char *console; /* NULL: none */
     const char *gdb;
+    const char *qmp; /* NULL: none */
+    const char *lock;
+    bool no_sandbox;
     bool start_paused;
     bool no_reboot;
     bool snapshot;
     const char *name;
+    const char *uuid;
     bool has_seed;
     uint64_t seed;
     bool icount;
@@ -71,6 +81,9 @@ void vm_config_fini(struct vm_config *config);
 /* Reads the words after `boot`. Returns 0; 1 when --help was asked for; or
  * -EINVAL with one line in `err`. */
 MUST_CHECK int vm_config_parse(struct vm_config *config, int argc, char **argv, struct error *err);
+
+/* Thousandths of a CPU; false: not within 0.01 and 64. */
+MUST_CHECK bool vm_parse_cpus_limit(double cpus, unsigned *milli);
 
 /* Writes the list of options to stdout. */
 void vm_config_print_options(void);

@@ -291,14 +291,12 @@ static int start_listening(struct debugger *debugger, const char *spec, struct e
     return 0;
 }
 
-int debugger_create(struct machine *machine, struct loop *loop, const char *spec, bool running,
-                    struct debugger **out, struct error *err)
+int debugger_create(struct loop *loop, const char *spec, struct debugger **out, struct error *err)
 {
     struct debugger *debugger = calloc(1, sizeof(*debugger));
 
     if (!debugger)
         return error_set(err, -ENOMEM, "cannot create the gdb stub: out of memory");
-    debugger->machine = machine;
     debugger->loop = loop;
     debugger->connection.listen_fd = debugger->connection.client_fd = -1;
     int result = start_listening(debugger, spec, err);
@@ -306,10 +304,22 @@ int debugger_create(struct machine *machine, struct loop *loop, const char *spec
         debugger_destroy(debugger);
         return result;
     }
-    fill_target(debugger);
-    gdb_server_init(&debugger->server, &debugger->target, running, send_bytes, debugger);
     *out = debugger;
     return 0;
+}
+
+void debugger_attach(struct debugger *debugger, struct machine *machine, bool running)
+{
+    if (!debugger)
+        return;
+    debugger->machine = machine;
+    fill_target(debugger);
+    gdb_server_init(&debugger->server, &debugger->target, running, send_bytes, debugger);
+}
+
+struct place *debugger_place(struct debugger *debugger)
+{
+    return debugger && debugger->connection.place.name[0] ? &debugger->connection.place : NULL;
 }
 
 void debugger_on_exit(struct debugger *debugger, int status)

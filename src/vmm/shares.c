@@ -51,9 +51,9 @@ static int write_append(struct vm_shares *shares, const struct vm_config *config
 /* ---- life ---- */
 
 int vm_shares_start(struct vm_shares *shares, const struct vm_config *config,
-                    const struct lock_port *device_lock, struct error *err)
+                    const struct files_config *wiring, struct error *err)
 {
-    struct files_config files = {.device_lock = *device_lock, .is_synchronous = config->icount};
+    struct files_config files = *wiring;
 
     if (config->root) {
         snprintf(shares->tags[0], FILES_TAG_SIZE, "root");

@@ -18,9 +18,9 @@ struct vm_shares {
     char kernel_path[SHARES_TEXT_SIZE]; /* for messages */
 };
 
-/* Starts to serve the folders of `config`. Before there are threads. */
+/* Starts to serve the folders of `config`; `wiring` has everything but them. Before there are threads. */
 MUST_CHECK int vm_shares_start(struct vm_shares *shares, const struct vm_config *config,
-                               const struct lock_port *device_lock, struct error *err);
+                               const struct files_config *wiring, struct error *err);
 void vm_shares_close(struct vm_shares *shares);
 /* Opens the kernel of the root. */
 MUST_CHECK int vm_shares_open_kernel(struct vm_shares *shares, const struct vm_config *config,

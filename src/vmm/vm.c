@@ -3,91 +3,100 @@
  * runs the event loop until something ends it. */
 #include "vmm/vm.h"
 
-#include "backend/block/raw.h"
-#include "backend/stream/stream.h"
 #include "base/endian.h"
 #include "base/log.h"
-#include "host/file.h"
-#include "host/loop.h"
-#include "host/random.h"
-#include "vmm/debugger.h"
-#include "vmm/shares.h"
+#include "host/clock.h"
+#include "vmm/doorman.h"
+#include "vmm/jail.h"
 #include "vmm/stats.h"
+#include "vmm/vm_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Larger files cannot fit into any guest's memory. */
 #define MAX_FILE_SIZE      (UINT64_C(4) << 30)
 #define MAX_SIGNATURE_SIZE (UINT64_C(16) << 20)
 #define SIGNATURE_LINE     9 /* eight digits and the end of the line */
 
-/* A file that the guest is booted from; open as long as the machine lives. */
-struct boot_input {
-    struct open_file file;
-    struct file_bytes bytes; /* until the machine is made */
-};
-
-struct vm {
-    const struct vm_config *config;
-    struct loop *loop;
-    struct machine *machine;
-    struct stream *serial;
-    struct stream *console;
-    struct raw *disks[MACHINE_MAX_DISKS];
-    struct vm_shares shares;
-    struct debugger *debugger;
-    struct random_source random;
-    struct boot_input kernel;
-    struct boot_input initrd;
-    struct boot_input dtb;
-    struct boot_input firmware;
-    int exit_status;
-    struct error failure; /* why it ended; no text: it did not fail */
-};
-
 /* ---- ends ---- */
 
-static void end_vm(struct vm *vm, int status)
+void vm_end(struct vm *vm, int status, bool by_guest, const char *reason)
 {
+    if (!vm->is_ending)
+        control_server_shutdown(vm->control, by_guest, reason);
+    vm->is_ending = true;
     vm->exit_status = status;
     loop_stop(vm->loop);
 }
 
 /* Somebody outside wants it to end, now. */
-static void leave(struct vm *vm, int status)
+static void leave(struct vm *vm, int status, const char *reason)
 {
     stream_hurry(vm->serial);
     stream_hurry(vm->console);
-    end_vm(vm, status);
+    vm_end(vm, status, false, reason);
 }
 
 static void on_escape(void *owner)
 {
-    leave(owner, VM_EXIT_OK);
+    leave(owner, VM_EXIT_OK, "host-ui");
 }
 
 static void on_signal(void *owner, unsigned number)
 {
     /* What a shell reports for a process that a signal ended. */
-    leave(owner, 128 + (int)number);
+    leave(owner, 128 + (int)number, "host-signal");
 }
 
-static void reboot(struct vm *vm)
+void vm_pause(struct vm *vm)
+{
+    if (!machine_is_running(vm->machine))
+        return;
+    machine_pause(vm->machine);
+    control_server_event(vm->control, CONTROL_EVENT_STOP, NULL);
+}
+
+int vm_resume(struct vm *vm, struct error *err)
+{
+    if (vm->is_ending)
+        return error_set(err, -EAGAIN, "the machine is ending");
+    if (machine_is_running(vm->machine))
+        return 0;
+    vm->has_run = true;
+    machine_resume(vm->machine);
+    control_server_event(vm->control, CONTROL_EVENT_RESUME, NULL);
+    return 0;
+}
+
+int vm_reset(struct vm *vm, bool by_guest, struct error *err)
+{
+    /* A guest that asked for it has stopped its harts already. */
+    bool runs = by_guest || machine_is_running(vm->machine);
+
+    machine_pause(vm->machine);
+    int result = machine_reset(vm->machine, err);
+    if (result < 0)
+        return result;
+    control_server_reset(vm->control, by_guest);
+    vm->has_run = runs;
+    if (runs)
+        machine_resume(vm->machine);
+    return 0;
+}
+
+static void on_guest_reset(struct vm *vm)
 {
     machine_pause(vm->machine);
-    if (vm->config->no_reboot) {
-        end_vm(vm, VM_EXIT_OK);
-        return;
-    }
-    if (machine_reset(vm->machine, &vm->failure) < 0) {
-        end_vm(vm, VM_EXIT_INTERNAL);
-        return;
-    }
-    machine_resume(vm->machine);
+    if (vm->config->no_reboot)
+        vm_end(vm, VM_EXIT_OK, true, "guest-reset");
+    else if (vm_reset(vm, true, &vm->failure) < 0)
+        vm_end(vm, VM_EXIT_INTERNAL, true, "guest-reset");
 }
 
 /* An exit status has eight bits; a code that has none of them set must not look
@@ -101,13 +110,13 @@ static void on_power(struct vm *vm, const struct machine_event *event)
 {
     switch (event->power) {
     case POWER_OFF:
-        end_vm(vm, event->code ? exit_status(event->code) : VM_EXIT_OK);
+        vm_end(vm, event->code ? exit_status(event->code) : VM_EXIT_OK, true, "guest-shutdown");
         break;
     case POWER_FAIL:
-        end_vm(vm, exit_status(event->code));
+        vm_end(vm, exit_status(event->code), true, "guest-panic");
         break;
     case POWER_RESET:
-        reboot(vm);
+        on_guest_reset(vm);
         break;
     }
 }
@@ -133,14 +142,21 @@ static void on_wake(void *owner, unsigned events)
 
 /* ---- ports ---- */
 
+/* Streams close also when there never was a machine. */
 static void lock_devices(void *owner)
 {
-    machine_lock_devices(((struct vm *)owner)->machine);
+    struct vm *vm = owner;
+
+    if (vm->machine)
+        machine_lock_devices(vm->machine);
 }
 
 static void unlock_devices(void *owner)
 {
-    machine_unlock_devices(((struct vm *)owner)->machine);
+    struct vm *vm = owner;
+
+    if (vm->machine)
+        machine_unlock_devices(vm->machine);
 }
 
 /* The machine is built before the streams are opened, so that whatever is wrong
@@ -252,21 +268,39 @@ static int open_files(struct vm *vm, struct error *err)
 /* Before anything is in memory that their processes would keep. */
 static int start_shares(struct vm *vm, struct error *err)
 {
-    struct lock_port device_lock = {lock_devices, unlock_devices, vm};
+    const struct files_config wiring = {
+        .device_lock = {lock_devices, unlock_devices, vm},
+        .is_synchronous = vm->config->icount,
+        .enter = jail_seal_files,
+        .enter_jail = jail_enter_server,
+        .owner = vm,
+    };
 
-    return vm_shares_start(&vm->shares, vm->config, &device_lock, err);
+    return vm_shares_start(&vm->shares, vm->config, &wiring, err);
 }
 
 static int open_disks(struct vm *vm, struct error *err)
 {
+    struct io_pool_config pool = {
+        .device_lock = {lock_devices, unlock_devices, vm}, .enter = jail_seal_io, .owner = vm};
+
+    /* On virtual time a request ends where it begins. */
+    if (vm->config->disk_count && !vm->config->icount) {
+        int result = io_pool_create(&pool, &vm->io_pool, err);
+        if (result < 0)
+            return result;
+    }
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         const struct vm_disk_config *disk = &vm->config->disks[i];
-        struct raw_options options = {
+        struct disk_options options = {
+            .format = disk->format,
+            .format_given = disk->format_given,
             .read_only = disk->read_only,
             .snapshot = disk->snapshot || vm->config->snapshot,
-            .format_given = disk->format_given,
+            .backing = disk->backing,
+            .limits = vm->config->io_limits,
         };
-        int result = raw_open(disk->path, &options, &vm->disks[i], err);
+        int result = disk_open(disk->path, &options, vm->io_pool, &vm->disks[i], err);
         if (result < 0)
             return result;
     }
@@ -308,7 +342,7 @@ static int add_disks(const struct vm *vm, struct machine_config *machine, struct
 
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         const struct vm_disk_config *disk = &vm->config->disks[i];
-        machine->disks[i].port = *raw_port(vm->disks[i]);
+        machine->disks[i].port = *disk_port(vm->disks[i]);
         machine->disks[i].serial = serials[i];
         /* Bare-metal kernels look for virtio-mmio; they have no PCI driver. */
         machine->disks[i].on_mmio =
@@ -341,11 +375,15 @@ static int create_machine(struct vm *vm, struct error *err)
         .serial = {write_serial, serial_readable, vm},
         .htif = {write_serial, NULL, vm},
         .entropy = {random_fill, &vm->random},
+        .power_button = config->qmp != NULL,
+        .enter = jail_seal_hart,
         .virtual_time = config->icount,
         .notify = notify,
         .owner = vm,
     };
 
+    if (vm->governor)
+        machine.governor = governor_port(vm->governor);
     if (config->console)
         machine.console = (struct stream_port){write_console, console_readable, vm};
     vm_shares_add(&vm->shares, &machine);
@@ -364,35 +402,55 @@ static void connect_streams(struct vm *vm)
     }
 }
 
-/* Everything that can fail; nothing outside is changed when it does. */
-static int open_vm(struct vm *vm, struct error *err)
+/* What has a path or an address. No thread is started. */
+static int open_outside(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
-    int result = start_shares(vm, err);
+    int result = config->lock ? file_lock_take(config->lock, &vm->lock, err) : 0;
 
     if (result == 0)
+        result = start_shares(vm, err);
+    if (result == 0)
         result = open_files(vm, err);
-    vm->random = config->has_seed ? random_from_seed(config->seed)
-                 : config->icount ? random_from_seed(0)
-                                  : random_from_host();
     if (result == 0)
         result = open_disks(vm, err);
     if (result == 0)
         result = loop_create(&vm->loop, err);
     if (result == 0)
         result = loop_watch_signals(vm->loop, on_signal, vm, err);
-    if (result == 0)
-        result = create_machine(vm, err);
+    if (result == 0 && !config->icount)
+        result = governor_create(&config->governor, &vm->governor, err);
     if (result == 0 && config->gdb)
-        result = debugger_create(vm->machine, vm->loop, config->gdb, !config->start_paused,
-                                 &vm->debugger, err);
+        result = debugger_create(vm->loop, config->gdb, &vm->debugger, err);
+    if (result == 0 && config->qmp)
+        result = control_server_create(vm, vm->loop, config->qmp, &vm->control, err);
     if (result == 0 && config->console)
         result = open_stream(vm, config->console, "console", &vm->console, err);
     if (result == 0)
         result = open_stream(vm, config->serial, "serial", &vm->serial, err);
-    if (result == 0)
-        result = vm_shares_connect(&vm->shares, vm->loop, vm->machine, err);
+    vm->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     return result;
+}
+
+/* Everything that can fail; nothing outside is changed when it does. */
+static int open_vm(struct vm *vm, struct error *err)
+{
+    const struct vm_config *config = vm->config;
+
+    vm->random = config->has_seed ? random_from_seed(config->seed)
+                 : config->icount ? random_from_seed(0)
+                                  : random_from_host();
+    int result = open_outside(vm, err);
+    if (result == 0)
+        result = jail_enter(vm, err);
+    if (result == 0 && vm->io_pool)
+        result = io_pool_start(vm->io_pool, err);
+    if (result == 0)
+        result = create_machine(vm, err);
+    if (result < 0)
+        return result;
+    debugger_attach(vm->debugger, vm->machine, !config->start_paused);
+    return vm_shares_connect(&vm->shares, vm->loop, vm->machine, err);
 }
 
 /* ---- at the end ---- */
@@ -465,15 +523,23 @@ static void close_files(struct vm *vm)
 
 static void close_vm(struct vm *vm)
 {
+    control_server_destroy(vm->control);
     debugger_destroy(vm->debugger);
     close_streams(vm);
     files_stop(vm->shares.files);
     machine_destroy(vm->machine);
+    governor_destroy(vm->governor);
     vm_shares_close(&vm->shares);
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
-        raw_close(vm->disks[i]);
+        disk_close(vm->disks[i]);
+    io_pool_destroy(vm->io_pool);
     loop_destroy(vm->loop);
     close_files(vm);
+    if (vm->statm_fd > 0)
+        close(vm->statm_fd);
+    sandbox_destroy(vm->sandbox);
+    doorman_end(vm->doorman, !vm->has_begun);
+    file_lock_release(&vm->lock);
 }
 
 static void report(const struct error *err)
@@ -481,13 +547,22 @@ static void report(const struct error *err)
     fprintf(stderr, "doppel boot: %s\n", err->text);
 }
 
+/* The sandbox closes last; what cannot be sealed does not run. */
 static void run_vm(struct vm *vm)
 {
     struct error err = {0};
 
+    if (jail_seal_loop(vm, &vm->failure) < 0) {
+        vm->exit_status = VM_EXIT_INTERNAL;
+        return;
+    }
+    vm->has_begun = true;
     free_files(vm); /* the machine reads them again for a reset */
     loop_set_wake(vm->loop, on_wake, vm);
     connect_streams(vm);
+    vm->io_limits = vm->config->io_limits;
+    vm->started_ns = clock_monotonic_ns();
+    vm->has_run = !vm->config->start_paused;
     if (!vm->config->start_paused)
         machine_resume(vm->machine);
     loop_run(vm->loop);

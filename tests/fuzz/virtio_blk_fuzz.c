@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     late = options & 16;
     struct virtio_blk_config config = {
         .space = &space,
-        .disk = {sizeof(disk), (options & 32) != 0, (options & 64) != 0, submit, NULL},
+        .disk = {sizeof(disk), (options & 32) != 0, (options & 64) != 0, submit, NULL, NULL},
     };
     virtio_blk_init(&blk, &config);
     virtio_mmio_init(&transport, &blk.virtio, &line);

@@ -149,6 +149,8 @@ static void *answer(void *argument)
 {
     struct files *files = argument;
 
+    if (files->config.enter)
+        files->config.enter(files->config.owner);
     while (!atomic_load(&files->is_stopping)) {
         bool has_collected = false;
         lock(files);
@@ -385,6 +387,8 @@ int files_start(const struct files_config *config, struct files **out, struct er
     if (!files)
         return error_set(err, -ENOMEM, "cannot share folders: out of memory");
     files->config = *config;
+    files->server.enter_jail = config->enter_jail;
+    files->server.owner = config->owner;
     files->control_fd = -1;
     files->may_poll = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     for (unsigned i = 0; i < CHANNEL_SLOTS; i++)

@@ -9,6 +9,7 @@
 #include "port/lock.h"
 
 struct files;
+struct server_config;
 struct loop;
 
 #define FILES_MAX_SHARES 8
@@ -23,6 +24,11 @@ struct files_config {
     struct files_share shares[FILES_MAX_SHARES];
     unsigned share_count;
     struct lock_port device_lock;
+    /* Called first on the thread that answers; NULL: nothing to do. */
+    void (*enter)(void *owner);
+    /* Called by each server's process before it serves; server.h. */
+    int (*enter_jail)(void *owner, const struct server_config *config);
+    void *owner;
     /* Runs must be the same every time: a request is answered before submit returns. */
     bool is_synchronous;
 };

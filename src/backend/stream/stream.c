@@ -2,9 +2,12 @@
  * What stands behind a serial line. */
 #include "backend/stream/stream.h"
 
+#include "backend/stream/transcript.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "host/place.h"
 #include "host/terminal.h"
+#include "host/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -25,6 +27,7 @@
 #define WRITE_CHUNK       512u
 #define ESCAPE            0x1d /* Ctrl-] */
 #define CLOSE_PATIENCE_MS 1000
+#define LOG_WORD          ",log="
 
 struct stream {
     struct stream_config config;
@@ -38,8 +41,9 @@ struct stream {
     bool keeps_old_file; /* file: not yet emptied */
     bool watches_in;
     bool watches_out;
-    char *unlink_path;
-    int patience_ms; /* how long to wait for the reader at the end */
+    struct place place;            /* of a socket, or of a new file that is not yet to be kept */
+    struct transcript *transcript; /* NULL: none is kept */
+    int patience_ms;               /* how long to wait for the reader at the end */
 
     /* Guarded by the device lock: */
     uint8_t ring[RING_SIZE];
@@ -66,14 +70,24 @@ static void unlock(struct stream *stream)
 
 /* ---- the device's side ---- */
 
+/* What was printed, for the file that keeps it. Device lock held. */
+static void keep(struct stream *stream, const uint8_t *bytes, size_t size)
+{
+    if (stream->transcript && transcript_put(stream->transcript, bytes, size))
+        loop_wake(stream->config.loop);
+}
+
 static size_t port_write(void *owner, const uint8_t *bytes, size_t size)
 {
     struct stream *stream = owner;
     uint32_t used = stream->head - stream->tail;
     size_t count = MIN(size, RING_SIZE - used);
 
-    if (stream->out_fd < 0) /* nobody listens */
+    if (stream->out_fd < 0) { /* nobody listens */
+        keep(stream, bytes, size);
         return size;
+    }
+    keep(stream, bytes, count);
     for (size_t i = 0; i < count; i++)
         stream->ring[(stream->head + i) % RING_SIZE] = bytes[i];
     stream->head += (uint32_t)count;
@@ -276,6 +290,8 @@ void stream_service(struct stream *stream)
 {
     if (!stream)
         return;
+    if (stream->transcript)
+        transcript_service(stream->transcript);
     give_input(stream);
     flush(stream);
     set_watch(stream);
@@ -383,7 +399,7 @@ static int open_file(struct stream *stream, const char *path, struct error *err)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 
     if (fd >= 0)
-        stream->unlink_path = strdup(path);
+        place_open(&stream->place, path);
     else if (errno == EEXIST)
         fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
@@ -401,8 +417,7 @@ static void keep_file(struct stream *stream)
     stream->keeps_old_file = false;
     if (ftruncate(stream->out_fd, 0) < 0 && errno != EINVAL) /* EINVAL: a device */
         log_warn("stream", "cannot empty the %s file: %s", stream->config.what, strerror(errno));
-    free(stream->unlink_path);
-    stream->unlink_path = NULL;
+    place_forget(&stream->place);
 }
 
 static int open_pty(struct stream *stream, struct error *err)
@@ -433,27 +448,20 @@ static int open_pty(struct stream *stream, struct error *err)
 
 static int open_unix(struct stream *stream, const char *path, struct error *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char what[32];
 
-    if (strlen(path) >= sizeof(address.sun_path))
-        return error_set(err, -ENAMETOOLONG, "cannot listen on '%s': the path is too long", path);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    stream->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (stream->listen_fd < 0 ||
-        bind(stream->listen_fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-        listen(stream->listen_fd, 1) < 0)
-        return error_set(err, -errno, "cannot listen on '%s' for %s: %s", path, stream->config.what,
-                         strerror(errno));
-    stream->unlink_path = strdup(path);
+    snprintf(what, sizeof(what), "--%s", stream->config.what);
+    stream->listen_fd = unix_listen(path, SOCK_STREAM, what, err);
+    if (stream->listen_fd < 0)
+        return stream->listen_fd;
+    place_open(&stream->place, path);
     stream->owns_fds = true;
     int result = loop_add(stream->config.loop, stream->listen_fd, LOOP_READ, on_connect, stream);
     return result < 0 ? error_set(err, result, "cannot watch '%s'", path) : 0;
 }
 
-static int open_spec(struct stream *stream, struct error *err)
+static int open_where(struct stream *stream, const char *spec, struct error *err)
 {
-    const char *spec = stream->config.spec;
-
     if (strcmp(spec, "none") == 0)
         return 0;
     if (strcmp(spec, "stdio") == 0)
@@ -466,6 +474,24 @@ static int open_spec(struct stream *stream, struct error *err)
         return open_unix(stream, spec + 5, err);
     return error_set(err, -EINVAL, "--%s '%s' is not one of stdio, none, pty, file:PATH, unix:PATH",
                      stream->config.what, spec);
+}
+
+/* "WHERE" or "WHERE,log=FILE". */
+static int open_spec(struct stream *stream, struct error *err)
+{
+    const char *log = strstr(stream->config.spec, LOG_WORD);
+
+    if (!log)
+        return open_where(stream, stream->config.spec, err);
+    char *where = strndup(stream->config.spec, (size_t)(log - stream->config.spec));
+    if (!where)
+        return error_set(err, -ENOMEM, "cannot open %s: out of memory", stream->config.what);
+    int result = transcript_open(log + strlen(LOG_WORD), &stream->config.device_lock,
+                                 &stream->transcript, err);
+    if (result == 0)
+        result = open_where(stream, where, err);
+    free(where);
+    return result;
 }
 
 int stream_open(const struct stream_config *config, struct stream **out, struct error *err)
@@ -507,6 +533,14 @@ static void drain(struct stream *stream)
     }
 }
 
+struct place *stream_place(struct stream *stream, bool *is_socket)
+{
+    if (!stream || !stream->place.name[0])
+        return NULL;
+    *is_socket = stream->listen_fd >= 0;
+    return &stream->place;
+}
+
 void stream_hurry(struct stream *stream)
 {
     if (stream)
@@ -528,9 +562,8 @@ void stream_close(struct stream *stream)
         loop_remove(stream->config.loop, stream->listen_fd);
         close(stream->listen_fd);
     }
-    if (stream->unlink_path)
-        unlink(stream->unlink_path);
-    free(stream->unlink_path);
+    transcript_close(stream->transcript);
+    place_remove(&stream->place);
     if (stream->is_raw)
         terminal_restore();
     free(stream);

@@ -9,13 +9,15 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "host/loop.h"
+#include "host/place.h"
 #include "port/lock.h"
 #include "port/stream.h"
 
 struct stream;
 
 struct stream_config {
-    /* stdio | none | pty | file:PATH | unix:PATH */
+    /* stdio | none | pty | file:PATH | unix:PATH; behind it may stand ",log=FILE", which keeps the end
+     * of what was printed */
     const char *spec;
     const char *what; /* "serial", for messages */
     struct loop *loop;
@@ -28,6 +30,9 @@ struct stream_config {
 /* Loop thread; on success the caller owns *out (stream_close). */
 MUST_CHECK int stream_open(const struct stream_config *config, struct stream **out,
                            struct error *err);
+/* What stream_close will remove: a unix socket, or, until it is connected, a file that is new. Whoever forgets it has it
+ * removed otherwise. NULL: nothing. Accepts NULL. */
+struct place *stream_place(struct stream *stream, bool *is_socket);
 /* The user wants us to end now: closing waits for no reader. Accepts NULL. */
 void stream_hurry(struct stream *stream);
 /* Writes what is still in the ring, waiting for a slow reader at most a second

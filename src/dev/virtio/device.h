@@ -11,7 +11,7 @@
 #include "port/irq.h"
 
 #define VIRTIO_MAX_QUEUES 8
-#define VIRTIO_MAX_CONFIG 96
+#define VIRTIO_MAX_CONFIG 136
 
 /* Device status bits (2.1). */
 enum {

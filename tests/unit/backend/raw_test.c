@@ -1,229 +1,238 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Raw images: opening, refusing, reading back what was written. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "backend/block/raw.h"
-#include "harness/harness.h"
+#include "unit/backend/image_folder.h"
 
-static char directory[] = "/tmp/doppel-raw-XXXXXX";
-static char path[64];
-static int last_result;
-
-static void done(struct block_request *request, int result)
+static int write_cut(struct disk_image *image, uint64_t offset, uint8_t *bytes, size_t size,
+                     size_t cut)
 {
-    (void)request;
-    last_result = result;
+    struct iovec vectors[2] = {{bytes, cut}, {bytes + cut, size - cut}};
+
+    return image->ops->write(image, vectors, 2, offset);
 }
 
-static void make_file(off_t size, const char *head)
+static int read_cut(struct disk_image *image, uint64_t offset, uint8_t *bytes, size_t size,
+                    size_t cut)
 {
-    if (!strstr(directory, "XXXXXX") || mkdtemp(directory))
-        snprintf(path, sizeof(path), "%s/disk.img", directory);
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    CHECK(fd >= 0);
-    CHECK_EQ(ftruncate(fd, size), 0);
-    if (head)
-        CHECK_EQ(pwrite(fd, head, strlen(head), 0), (ssize_t)strlen(head));
-    close(fd);
-}
+    struct iovec vectors[2] = {{bytes, cut}, {bytes + cut, size - cut}};
 
-static void remove_file(void)
-{
-    unlink(path);
-    rmdir(directory);
-    memset(directory + strlen(directory) - 6, 'X', 6);
-}
-
-static struct raw *open_raw(struct raw_options options)
-{
-    struct raw *raw = NULL;
-    struct error err = {0};
-
-    if (raw_open(path, &options, &raw, &err) < 0)
-        fail_msg("%s", err.text);
-    return raw;
-}
-
-static int refused(struct raw_options options, struct error *err)
-{
-    struct raw *raw = NULL;
-    *err = (struct error){0};
-    int result = raw_open(path, &options, &raw, err);
-
-    CHECK(result < 0 && raw == NULL && err->text[0]);
-    return result;
-}
-
-/* One request with `bytes` cut into two segments at `cut`. */
-static int request(struct raw *raw, enum block_op op, uint64_t offset, void *bytes, size_t size,
-                   size_t cut)
-{
-    const struct block_port *port = raw_port(raw);
-    struct block_request r = {.op = op, .offset = offset, .size = size, .done = done};
-
-    if (bytes) {
-        r.segment_count = 2;
-        r.segments[0] = (struct block_segment){bytes, cut};
-        r.segments[1] = (struct block_segment){(uint8_t *)bytes + cut, size - cut};
-    }
-    last_result = 1;
-    port->submit(port->owner, &r);
-    return last_result;
+    return image->ops->read(image, vectors, 2, offset);
 }
 
 TEST(raw, reads_back_what_was_written)
 {
     uint8_t out[2048];
     uint8_t in[2048];
+    struct disk_image *image = open_image(make_file("disk", 1 << 20, NULL), false);
 
-    make_file(1 << 20, NULL);
-    struct raw *raw = open_raw((struct raw_options){0});
-    CHECK_EQ(raw_port(raw)->size_bytes, 1 << 20);
+    CHECK_EQ(image->size_bytes, 1 << 20);
     for (unsigned i = 0; i < sizeof(out); i++)
         out[i] = (uint8_t)(i * 7);
-    CHECK_EQ(request(raw, BLOCK_WRITE, 4096, out, sizeof(out), 100), 0);
-    CHECK_EQ(request(raw, BLOCK_FLUSH, 0, NULL, 0, 0), 0);
-    CHECK_EQ(request(raw, BLOCK_READ, 4096, in, sizeof(in), 1999), 0);
+    CHECK_EQ(write_cut(image, 4096, out, sizeof(out), 100), 0);
+    CHECK_EQ(disk_image_flush(image), 0);
+    CHECK_EQ(read_cut(image, 4096, in, sizeof(in), 1999), 0);
     CHECK_EQ(memcmp(in, out, sizeof(in)), 0);
-    CHECK_EQ(request(raw, BLOCK_WRITE_ZEROES, 4096, NULL, 1024, 0), 0);
-    CHECK_EQ(request(raw, BLOCK_READ, 4096, in, sizeof(in), 1), 0);
+    CHECK_EQ(image->ops->write_zeroes(image, 4096, 1024), 0);
+    CHECK_EQ(read_cut(image, 4096, in, sizeof(in), 1), 0);
     memset(out, 0, 1024);
     CHECK_EQ(memcmp(in, out, sizeof(in)), 0);
-    CHECK_EQ(request(raw, BLOCK_DISCARD, 0, NULL, 8192, 0), 0);
-    raw_close(raw);
-    remove_file();
+    CHECK_EQ(image->ops->discard(image, 0, 8192), 0);
+    disk_image_close(image);
+    remove_folder();
 }
 
 TEST(raw, pads_an_odd_size_with_zeroes)
 {
-    uint8_t in[512];
+    uint8_t in[1024];
+    struct disk_image *image = open_image(make_file("disk", 1000, "abc"), true);
 
-    make_file(1000, "abc");
-    struct raw *raw = open_raw((struct raw_options){.read_only = true});
-    CHECK_EQ(raw_port(raw)->size_bytes, 1024);
+    CHECK_EQ(image->size_bytes, 1024);
     memset(in, 0xff, sizeof(in));
-    CHECK_EQ(request(raw, BLOCK_READ, 512, in, sizeof(in), 7), 0);
+    CHECK_EQ(read_cut(image, 512, in, 512, 7), 0);
     CHECK(in[0] == 0 && in[511] == 0);
-    CHECK_EQ(request(raw, BLOCK_WRITE, 0, in, sizeof(in), 7), -EROFS);
-    raw_close(raw);
-    remove_file();
+    memset(in, 0xff, sizeof(in));
+    CHECK_EQ(read_cut(image, 0, in, 1024, 1010), 0);
+    CHECK(memcmp(in, "abc", 4) == 0 && in[1023] == 0);
+    disk_image_close(image);
+    remove_folder();
 }
 
 TEST(raw, truncation_while_open_is_an_error)
 {
     uint8_t in[512];
+    const char *path = make_file("disk", 8192, NULL);
+    struct disk_image *image = open_image(path, false);
 
-    make_file(8192, NULL);
-    struct raw *raw = open_raw((struct raw_options){0});
     CHECK_EQ(truncate(path, 1024), 0);
-    CHECK_EQ(request(raw, BLOCK_READ, 4096, in, sizeof(in), 1), -EIO);
-    raw_close(raw);
-    remove_file();
+    CHECK_EQ(disk_image_read(image, in, sizeof(in), 4096), -EIO);
+    CHECK_EQ(disk_image_read(image, in, sizeof(in), 0), 0);
+    disk_image_close(image);
+    remove_folder();
 }
 
-TEST(raw, a_second_writer_is_refused)
+TEST(raw, a_second_writer_is_refused_and_told_who_has_it)
 {
-    struct error err;
+    const struct disk_image_options writer = {0};
+    const struct disk_image_options reader = {.read_only = true};
+    const char *path = make_file("disk", 4096, NULL);
+    struct disk_image *image = open_image(path, false);
 
-    make_file(4096, NULL);
-    struct raw *raw = open_raw((struct raw_options){0});
-    CHECK_EQ(refused((struct raw_options){0}, &err), -EBUSY);
-    CHECK(strstr(err.text, "in use by another process") && strstr(err.text, path));
-    CHECK_EQ(refused((struct raw_options){.read_only = true}, &err), -EBUSY);
-    raw_close(raw);
-    raw = open_raw((struct raw_options){.read_only = true});
-    struct raw *other = open_raw((struct raw_options){.snapshot = true});
-    CHECK_EQ(refused((struct raw_options){0}, &err), -EBUSY);
-    raw_close(other);
-    raw_close(raw);
-    remove_file();
-}
-
-TEST(raw, snapshot_mode_forgets_writes)
-{
-    static uint8_t out[200000];
-    static uint8_t in[200000];
-
-    make_file(300000, "original");
-    struct raw *raw = open_raw((struct raw_options){.snapshot = true});
-    memset(out, 0x5a, sizeof(out));
-    CHECK_EQ(request(raw, BLOCK_WRITE, 512, out, 199680, 70001), 0);
-    CHECK_EQ(request(raw, BLOCK_FLUSH, 0, NULL, 0, 0), 0);
-    CHECK_EQ(request(raw, BLOCK_READ, 0, in, 199680, 3), 0);
-    CHECK_EQ(memcmp(in, "original", 8), 0);
-    CHECK_EQ(memcmp(in + 512, out, 199680 - 512), 0);
-    CHECK_EQ(request(raw, BLOCK_WRITE_ZEROES, 131072, NULL, 512, 0), 0);
-    CHECK_EQ(request(raw, BLOCK_READ, 131072, in, 1024, 512), 0);
-    CHECK(in[0] == 0 && in[511] == 0 && in[512] == 0x5a);
-    CHECK_EQ(request(raw, BLOCK_WRITE, raw_port(raw)->size_bytes - 512, out, 512, 9), 0);
-    CHECK_EQ(request(raw, BLOCK_READ, raw_port(raw)->size_bytes - 512, in, 512, 9), 0);
-    CHECK_EQ(in[511], 0x5a);
-    raw_close(raw);
-    raw = open_raw((struct raw_options){0});
-    CHECK_EQ(request(raw, BLOCK_READ, 512, in, 512, 1), 0);
-    CHECK_EQ(in[0], 0);
-    raw_close(raw);
-    remove_file();
+    CHECK_EQ(refused(path, &writer, "in use by this process"), -EBUSY);
+    CHECK_EQ(refused(path, &reader, "in use"), -EBUSY);
+    disk_image_close(image);
+    image = open_image(path, true);
+    struct disk_image *other = open_image(path, true);
+    CHECK_EQ(refused(path, &writer, "in use"), -EBUSY);
+    disk_image_close(other);
+    disk_image_close(image);
+    remove_folder();
 }
 
 TEST(raw, other_formats_must_be_named)
 {
-    struct error err;
+    static const char *const heads[] = {"KDMV", "conectix", "vhdxfile"};
+    struct disk_image *image;
+    struct error err = {0};
 
-    make_file(4096, "QFI\xfb");
-    CHECK_EQ(refused((struct raw_options){0}, &err), -EINVAL);
-    CHECK(strstr(err.text, "format=qcow2") && strstr(err.text, "format=raw"));
-    raw_close(open_raw((struct raw_options){.format_given = true}));
-    make_file(4096, "DPLOVL");
-    CHECK_EQ(refused((struct raw_options){0}, &err), -EINVAL);
-    remove_file();
+    for (unsigned i = 0; i < ARRAY_LEN(heads); i++) {
+        const struct disk_image_options any = {0};
+        const struct disk_image_options raw = {.format = FORMAT_RAW, .format_given = true};
+        const char *path = make_file("disk", 4096, heads[i]);
+        CHECK_EQ(refused(path, &any, "format=raw"), -EINVAL);
+        CHECK_EQ(disk_image_open(path, &raw, &image, &err), 0);
+        disk_image_close(image);
+    }
+    const struct disk_image_options named = {.format = FORMAT_OVERLAY, .format_given = true};
+    CHECK_EQ(refused(make_file("disk", 65536, "plain"), &named, "no overlay"), -EINVAL);
+    remove_folder();
 }
 
 TEST(raw, the_guest_cannot_turn_a_probed_image_into_another_format)
 {
+    const struct disk_image_options named = {.format = FORMAT_RAW, .format_given = true};
     uint8_t sector[1024] = "QFI\xfb";
+    struct error err = {0};
+    const char *path = make_file("disk", 4096, NULL);
+    struct disk_image *image = open_image(path, false);
 
-    make_file(4096, NULL);
-    struct raw *raw = open_raw((struct raw_options){0});
-    CHECK_EQ(request(raw, BLOCK_WRITE, 0, sector, sizeof(sector), 2), -EPERM);
-    CHECK_EQ(request(raw, BLOCK_WRITE, 512, sector, 512, 2), 0);
+    CHECK_EQ(write_cut(image, 0, sector, sizeof(sector), 2), -EPERM);
+    CHECK_EQ(write_cut(image, 512, sector, 512, 2), 0);
     sector[0] = 'x';
     sector[1023] = 'y';
-    CHECK_EQ(request(raw, BLOCK_WRITE, 0, sector, sizeof(sector), 2), 0);
+    CHECK_EQ(write_cut(image, 0, sector, sizeof(sector), 2), 0);
     memset(sector, 0, sizeof(sector));
-    CHECK_EQ(request(raw, BLOCK_READ, 0, sector, sizeof(sector), 2), 0);
+    CHECK_EQ(disk_image_read(image, sector, sizeof(sector), 0), 0);
     CHECK(sector[0] == 'x' && sector[1023] == 'y');
-    raw_close(raw);
-    raw = open_raw((struct raw_options){.format_given = true});
-    sector[0] = 'Q';
-    CHECK_EQ(request(raw, BLOCK_WRITE, 0, sector, sizeof(sector), 2), 0);
-    raw_close(raw);
-    remove_file();
+    snprintf((char *)sector, sizeof(sector), "DPLOVL");
+    CHECK_EQ(write_cut(image, 0, sector, sizeof(sector), 2), -EPERM);
+    disk_image_close(image);
+    CHECK_EQ(disk_image_open(path, &named, &image, &err), 0);
+    CHECK_EQ(write_cut(image, 0, sector, sizeof(sector), 2), 0);
+    disk_image_close(image);
+    remove_folder();
 }
 
 TEST(raw, directories_and_empty_files_are_refused_with_a_remedy)
 {
-    struct error err;
+    const struct disk_image_options any = {0};
+    const struct disk_image_options reader = {.read_only = true};
+    const char *path = make_file("disk", 0, NULL);
 
-    make_file(0, NULL);
-    CHECK_EQ(refused((struct raw_options){0}, &err), -EINVAL);
-    CHECK(strstr(err.text, "truncate"));
+    CHECK_EQ(refused(path, &any, "truncate"), -EINVAL);
     unlink(path);
-    CHECK_EQ(refused((struct raw_options){0}, &err), -ENOENT);
-    mkdir(path, 0700);
-    CHECK_EQ(refused((struct raw_options){0}, &err), -EISDIR);
-    CHECK_EQ(refused((struct raw_options){.read_only = true}, &err), -EISDIR);
-    rmdir(path);
-    remove_file();
+    CHECK_EQ(refused(path, &any, "No such file"), -ENOENT);
+    CHECK_EQ(refused(folder, &any, "is a directory"), -EISDIR);
+    CHECK_EQ(refused(folder, &reader, "is a directory"), -EISDIR);
+    remove_folder();
+}
+
+/* ---- calls that fail ---- */
+
+static struct block_file_ops ops;
+static unsigned syncs;
+
+static int failing_sync(void *owner, int fd)
+{
+    (void)owner;
+    (void)fd;
+    return ++syncs == 2 ? -EIO : 0;
+}
+
+static ssize_t one_byte_write(void *owner, int fd, const struct iovec *vectors, int count,
+                              uint64_t offset)
+{
+    struct iovec first = {vectors[0].iov_base, MIN(vectors[0].iov_len, 7u)};
+
+    (void)count;
+    if (++syncs % 3 == 0)
+        return -EINTR;
+    return block_file_kernel.write(owner, fd, &first, 1, offset);
+}
+
+static ssize_t never_ready(void *owner, int fd, const struct iovec *vectors, int count,
+                           uint64_t offset)
+{
+    (void)owner;
+    (void)fd;
+    (void)vectors;
+    (void)count;
+    (void)offset;
+    return -EAGAIN;
+}
+
+static struct disk_image *open_with_ops(void)
+{
+    const struct disk_image_options options = {.ops = &ops};
+    struct disk_image *image;
+    struct error err = {0};
+
+    CHECK_EQ(disk_image_open(make_file("disk", 1 << 16, NULL), &options, &image, &err), 0);
+    return image;
+}
+
+TEST(raw, a_failed_flush_stays_failed)
+{
+    uint8_t sector[512] = {1};
+
+    syncs = 0;
+    ops = block_file_kernel;
+    ops.sync = failing_sync;
+    struct disk_image *image = open_with_ops();
+    CHECK_EQ(disk_image_flush(image), 0);
+    CHECK_EQ(disk_image_flush(image), -EIO);
+    CHECK_EQ(disk_image_flush(image), -EIO);
+    CHECK_EQ(syncs, 2);
+    CHECK_EQ(disk_image_write(image, sector, sizeof(sector), 0), -EIO);
+    CHECK_EQ(disk_image_read(image, sector, sizeof(sector), 0), 0);
+    disk_image_close(image);
+    remove_folder();
+}
+
+TEST(raw, short_and_interrupted_calls_are_not_seen)
+{
+    uint8_t out[3000];
+    uint8_t in[3000];
+
+    ops = block_file_kernel;
+    ops.write = one_byte_write;
+    struct disk_image *image = open_with_ops();
+    for (unsigned i = 0; i < sizeof(out); i++)
+        out[i] = (uint8_t)(i * 13);
+    CHECK_EQ(write_cut(image, 512, out, sizeof(out), 1000), 0);
+    CHECK_EQ(disk_image_read(image, in, sizeof(in), 512), 0);
+    CHECK_EQ(memcmp(in, out, sizeof(in)), 0);
+    ops.write = never_ready;
+    CHECK_EQ(write_cut(image, 512, out, sizeof(out), 1000), -EAGAIN);
+    disk_image_close(image);
+    remove_folder();
 }
 
 TEST_MAIN(TESTS(raw, reads_back_what_was_written), TESTS(raw, pads_an_odd_size_with_zeroes),
-          TESTS(raw, truncation_while_open_is_an_error), TESTS(raw, a_second_writer_is_refused),
-          TESTS(raw, snapshot_mode_forgets_writes), TESTS(raw, other_formats_must_be_named),
+          TESTS(raw, truncation_while_open_is_an_error),
+          TESTS(raw, a_second_writer_is_refused_and_told_who_has_it),
+          TESTS(raw, other_formats_must_be_named),
           TESTS(raw, the_guest_cannot_turn_a_probed_image_into_another_format),
-          TESTS(raw, directories_and_empty_files_are_refused_with_a_remedy))
+          TESTS(raw, directories_and_empty_files_are_refused_with_a_remedy),
+          TESTS(raw, a_failed_flush_stays_failed),
+          TESTS(raw, short_and_interrupted_calls_are_not_seen))

@@ -78,7 +78,7 @@ static void enter_and(attempt *act)
     };
     struct error err = {0};
 
-    if (sandbox_enter(&config, &err) < 0) {
+    if (process_sandbox_enter(&config, &err) < 0) {
         fprintf(stderr, "# %s\n", err.text);
         _exit(FAILED_TO_ENTER);
     }

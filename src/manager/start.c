@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Starting a machine's process. */
+#include "manager/start.h"
+
+#include "host/clock.h"
+#include "manager/client.h"
+#include "manager/image.h"
+#include "manager/ssh.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A process that cannot start says so within milliseconds; a loaded host may take its time. */
+#define SOCKET_PATIENCE_MS 30000
+#define POLL_MS            5
+#define CALL_MS            10000
+#define NS_PER_MS          UINT64_C(1000000)
+/* What a machine says on standard error; older text is forgotten at its next start. */
+#define LOG_MOST           (1 << 20)
+
+/* ---- the command line ---- */
+
+/* What systemd reads: who may log in, and where to say that it is ready. */
+static int add_guest_words(const struct paths *paths, const struct record *record,
+                           const struct image *image, struct words *words, struct error *err)
+{
+    char key[SSH_KEY_MAX];
+    int result = ssh_public_key_base64(paths, key, sizeof(key), err);
+
+    if (result < 0)
+        return result;
+    words_add(words, "--append");
+    words_add(words,
+              "%s systemd.hostname=%s systemd.set_credential_binary=ssh.authorized_keys.root:%s %s",
+              image_text(image, "append"), record->name, key, record_text(record, "append"));
+    return 0;
+}
+
+static int add_image_words(const struct paths *paths, const struct record *record,
+                           struct words *words, struct error *err)
+{
+    char kernel[PATH_MAX];
+    char initrd[PATH_MAX];
+    struct image image;
+    int result = image_open(paths, record_text(record, "image"), &image, err);
+
+    if (result < 0)
+        return result;
+    result = image_part(&image, "kernel", kernel, err);
+    if (result == 0)
+        result = image_part(&image, "initrd", initrd, err);
+    if (result == 0) {
+        words_add(words, "--kernel=%s", kernel);
+        words_add(words, "--initrd=%s", initrd);
+        words_add(words, "--disk=%s/root.overlay,format=overlay", record->folder);
+        result = add_guest_words(paths, record, &image, words, err);
+    }
+    image_fini(&image);
+    return result;
+}
+
+int start_words(const struct paths *paths, const struct record *record, struct words *words,
+                struct error *err)
+{
+    json_t *option;
+    size_t i;
+    int result = 0;
+
+    *words = (struct words){0};
+    words_add(words, "doppel");
+    words_add(words, "boot");
+    words_add(words, "--name=%s", record->name);
+    words_add(words, "--uuid=%s", record_text(record, "uuid"));
+    words_add(words, "--cpu-group=%s/cpu-group", paths->runtime);
+    words_add(words, "--lock=%s/lock", record->folder);
+    words_add(words, "--qmp=unix:%s/qmp.sock", record->sockets);
+    words_add(words, "--serial=unix:%s/console.sock,log=%s/console.log", record->sockets,
+              record->folder);
+    if (*record_text(record, "image"))
+        result = add_image_words(paths, record, words, err);
+    else if (*record_text(record, "append"))
+        words_add(words, "--append=%s", record_text(record, "append"));
+    json_array_foreach(json_object_get(record->json, "options"), i, option)
+        words_add(words, "%s", json_string_value(option));
+    if (result == 0 && words->is_broken)
+        result = error_set(err, -E2BIG, "the machine '%s' has too many options", record->name);
+    if (result < 0)
+        words_fini(words);
+    return result;
+}
+
+/* ---- the process ---- */
+
+/* What the machine's process prints from now on. */
+static int open_log(const struct record *record, off_t *begin, struct error *err)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    int result = path_join(path, err, record->folder, "log", NULL);
+
+    if (result < 0)
+        return result;
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_set(err, -errno, "cannot open '%s': %s", path, strerror(errno));
+    if (fstat(fd, &status) == 0 && status.st_size > LOG_MOST && ftruncate(fd, 0) == 0)
+        status.st_size = 0;
+    *begin = status.st_size;
+    return fd;
+}
+
+/* In the child: becomes the machine. */
+static void become(const struct record *record, const struct words *words, int log)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    setsid();
+    if (chdir(record_text(record, "directory")) < 0)
+        dprintf(log,
+                "doppel: the folder '%s', from which the machine was launched, cannot be "
+                "entered: %s\n",
+                record_text(record, "directory"), strerror(errno));
+    else if (dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
+             dup2(log, STDERR_FILENO) < 0)
+        dprintf(log, "doppel: cannot set up descriptors: %s\n", strerror(errno));
+    else {
+        close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+        execv("/proc/self/exe", words->list);
+        dprintf(log, "doppel: cannot execute doppel: %s\n", strerror(errno));
+    }
+    _exit(125);
+}
+
+/* The last line of the log that began at `begin`, as the reason of a failure. */
+static int report_end(const struct record *record, int log, off_t begin, struct error *err)
+{
+    char text[512];
+    ssize_t size;
+    struct stat status;
+    off_t from = begin;
+
+    if (fstat(log, &status) == 0 && status.st_size - begin > (off_t)sizeof(text) - 1)
+        from = status.st_size - (off_t)sizeof(text) + 1;
+    size = pread(log, text, sizeof(text) - 1, from);
+    size = size < 0 ? 0 : size;
+    while (size > 0 && text[size - 1] == '\n')
+        size--;
+    text[size] = 0;
+    char *line = strrchr(text, '\n');
+    line = line ? line + 1 : text;
+    if (strncmp(line, "doppel boot: ", 13) == 0)
+        line += 13;
+    return error_set(err, -ECHILD, "the machine '%s' does not start: %s", record->name,
+                     *line ? line : "it ended without a word");
+}
+
+/* Connects as soon as the process listens. */
+static int connect_to(const struct record *record, pid_t pid, struct client **out,
+                      struct error *err)
+{
+    char path[PATH_MAX];
+    uint64_t deadline = clock_monotonic_ns() + SOCKET_PATIENCE_MS * NS_PER_MS;
+    int result = path_join(path, err, record->sockets, "qmp.sock", NULL);
+
+    while (result == 0) {
+        struct error reason = {0};
+        result = client_open(path, CALL_MS, out, &reason);
+        if (result == 0)
+            return 0;
+        if (waitpid(pid, NULL, WNOHANG) == pid)
+            return -ECHILD;
+        if (clock_monotonic_ns() > deadline)
+            return error_set(err, result, "%s", reason.text);
+        result = 0;
+        usleep(POLL_MS * 1000);
+    }
+    return result;
+}
+
+struct readiness {
+    const struct start_options *options;
+    bool is_ready;
+};
+
+static void progress(const struct start_options *options, const char *text)
+{
+    if (options->progress)
+        options->progress(options->owner, text);
+}
+
+static void on_event(void *owner, const char *event, json_t *data)
+{
+    struct readiness *readiness = owner;
+    const char *text = json_string_value(json_object_get(data, "text"));
+
+    if (strcmp(event, "X_DOPPEL_READY") == 0)
+        readiness->is_ready = true;
+    else if (strcmp(event, "X_DOPPEL_STATUS") == 0 && text)
+        progress(readiness->options, text);
+}
+
+static int wait_ready(const struct record *record, struct client *client,
+                      const struct start_options *options, struct error *err)
+{
+    struct readiness readiness = {.options = options};
+    uint64_t deadline = clock_monotonic_ns() + options->wait_s * 1000 * NS_PER_MS;
+    json_t *state = NULL;
+
+    client_on_event(client, on_event, &readiness);
+    progress(options, "the guest starts");
+    int result = client_call(client, "x-doppel-query", NULL, CALL_MS, &state, err);
+    if (result == 0 && json_is_true(json_object_get(state, "ready")))
+        readiness.is_ready = true;
+    json_decref(state);
+    while (result == 0 && !readiness.is_ready) {
+        uint64_t now = clock_monotonic_ns();
+        struct error reason = {0};
+        if (now >= deadline)
+            return error_set(err, -EAGAIN,
+                             "the machine '%s' runs, but its guest did not say within %u s that "
+                             "it is ready; 'doppel logs %s' shows its console",
+                             record->name, options->wait_s, record->name);
+        result = client_wait(client, (unsigned)((deadline - now) / NS_PER_MS) + 1, &reason);
+        if (result == -ETIMEDOUT)
+            result = 0;
+        else if (result < 0)
+            error_set(err, result,
+                      "the machine '%s' ended before its guest was ready; 'doppel logs "
+                      "%s' shows its console",
+                      record->name, record->name);
+    }
+    return result;
+}
+
+/* Stopping a process that does not start as it should. */
+static void end_process(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static int run(const struct record *record, const struct words *words, int log, off_t begin,
+               const struct start_options *options, struct error *err)
+{
+    struct client *client = NULL;
+    pid_t pid = fork();
+
+    if (pid < 0)
+        return error_set(err, -errno, "cannot start a process: %s", strerror(errno));
+    if (pid == 0)
+        become(record, words, log);
+    int result = connect_to(record, pid, &client, err);
+    if (result == -ECHILD)
+        return report_end(record, log, begin, err);
+    if (result < 0) {
+        end_process(pid);
+        return result;
+    }
+    if (options->wait_s)
+        result = wait_ready(record, client, options, err);
+    client_close(client);
+    return result;
+}
+
+int machine_start(const struct paths *paths, const struct record *record,
+                  const struct start_options *options, struct error *err)
+{
+    struct words words;
+    off_t begin;
+    int result = path_remove(record->sockets, err);
+
+    if (result == 0)
+        result = path_make_folder(record->sockets, err);
+    if (result == 0)
+        result = start_words(paths, record, &words, err);
+    if (result < 0)
+        return result;
+    int log = open_log(record, &begin, err);
+    result = log < 0 ? log : run(record, &words, log, begin, options, err);
+    if (log >= 0)
+        close(log);
+    words_fini(&words);
+    return result;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Filters of system calls, from calls.def, by libseccomp. */
+#include "sandbox/sandbox.h"
+
+#include "base/bits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    HART = 1 << SANDBOX_HART,
+    IO = 1 << SANDBOX_IO,
+    LOOP = 1 << SANDBOX_LOOP,
+    FILES = 1 << SANDBOX_FILES,
+    SERVER = 1 << SANDBOX_SERVER,
+    ALL = HART | IO | LOOP | FILES | SERVER,
+};
+
+static const struct call {
+    int number;
+    unsigned roles;
+} calls[] = {
+#define ALLOW(name, roles) {SCMP_SYS(name), roles},
+#include "sandbox/calls.def"
+#undef ALLOW
+};
+
+/* Calls that libseccomp knows no number of, as it is older than they are, are negative there: nobody here makes them on
+ * such a system. */
+static int allow(scmp_filter_ctx context, int number)
+{
+    return number < 0 ? 0 : seccomp_rule_add(context, SCMP_ACT_ALLOW, number, 0);
+}
+
+/* Memory, but none that can be executed. */
+static int allow_memory(scmp_filter_ctx context)
+{
+    int result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                                  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+
+    return result < 0 ? result
+                      : seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                                         SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
+/* abort(), what ends us when a handler is done, and the end of helpers. */
+static int allow_signals(scmp_filter_ctx context, const struct sandbox_config *config,
+                         enum sandbox_role role)
+{
+    int result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+
+    for (unsigned i = 0; i < config->child_count && role == SANDBOX_LOOP && result == 0; i++)
+        result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(kill), 2,
+                                  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)config->children[i]),
+                                  SCMP_A1(SCMP_CMP_EQ, SIGKILL));
+    return result;
+}
+
+/* Threads of the file server begin after it is sealed. */
+static int allow_threads(scmp_filter_ctx context)
+{
+    static const int numbers[] = {SCMP_SYS(clone3), SCMP_SYS(prctl)};
+    int result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, 0x10000 /* CLONE_THREAD */, 0x10000));
+
+    /* Its arguments lie in memory, so that a filter cannot tell: libraries then use clone. */
+    if (result == 0)
+        result = seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), numbers[0], 0);
+    return result == 0 ? seccomp_rule_add(context, SCMP_ACT_ALLOW, numbers[1], 1,
+                                          SCMP_A0(SCMP_CMP_EQ, 15 /* PR_SET_NAME */))
+                       : result;
+}
+
+static unsigned role_bits(const struct sandbox_config *config, enum sandbox_role role)
+{
+    unsigned bits = 1u << role;
+
+    if (role == SANDBOX_HART && config->harts_do_everything)
+        bits |= IO | FILES;
+    return bits;
+}
+
+static int add_rules(scmp_filter_ctx context, const struct sandbox_config *config,
+                     enum sandbox_role role)
+{
+    unsigned bits = role_bits(config, role);
+    int result = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(calls) && result == 0; i++)
+        if (calls[i].roles & bits)
+            result = allow(context, calls[i].number);
+    if (result == 0)
+        result = allow_memory(context);
+    /* Whoever crashes gives the terminal back. */
+    if (result == 0 && !(bits & (IO | LOOP)))
+        result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                  SCMP_A1(SCMP_CMP_EQ, TCSETS));
+    if (result == 0)
+        result = allow_signals(context, config, role);
+    if (result == 0 && role == SANDBOX_SERVER)
+        result = allow_threads(context);
+    return result;
+}
+
+/* libseccomp 2.5 writes its programs to descriptors only. */
+static int export_filter(scmp_filter_ctx context, struct sock_filter **filter, size_t *count)
+{
+    struct stat status;
+    int fd = memfd_create("seccomp", MFD_CLOEXEC);
+    int result = fd < 0 ? -errno : seccomp_export_bpf(context, fd);
+
+    if (result == 0 && fstat(fd, &status) < 0)
+        result = -errno;
+    *filter = result == 0 ? malloc((size_t)status.st_size) : NULL;
+    if (result == 0 && !*filter)
+        result = -ENOMEM;
+    if (result == 0 && pread(fd, *filter, (size_t)status.st_size, 0) != (ssize_t)status.st_size)
+        result = -EIO;
+    if (result == 0)
+        *count = (size_t)status.st_size / sizeof(**filter);
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
+int sandbox_make_filter(const struct sandbox_config *config, enum sandbox_role role,
+                        struct sock_filter **filter, size_t *count, struct error *err)
+{
+    scmp_filter_ctx context = seccomp_init(SCMP_ACT_KILL_PROCESS);
+
+    if (!context)
+        return error_set(err, -ENOMEM, "the sandbox: out of memory");
+    int result = add_rules(context, config, role);
+    if (result == 0)
+        result = export_filter(context, filter, count);
+    seccomp_release(context);
+    return result < 0
+               ? error_set(err, result, "the sandbox: cannot make a filter: %s", strerror(-result))
+               : 0;
+}
