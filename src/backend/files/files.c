@@ -367,7 +367,6 @@ static int start_keeper(struct files *files, struct error *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_set(err, -errno, "cannot start the file server: %s", strerror(errno));
     files->control_fd = ends[0];
-    files->server.machine_pid = getpid();
     files->keeper = fork();
     if (files->keeper == 0) {
         close(ends[0]);
@@ -444,17 +443,13 @@ void files_stop(struct files *files)
     files->loop = NULL;
 }
 
-/* It ends the server first, unless that hangs in a file system. */
-static void end_keeper(pid_t keeper)
+/* Once it is alone it ends the server, then itself, unless that hangs in a file system. */
+static void await_keeper(pid_t keeper)
 {
     uint64_t end = clock_monotonic_ns() + END_NS;
 
-    kill(keeper, SIGTERM);
-    while (waitpid(keeper, NULL, WNOHANG) == 0) {
-        if (clock_monotonic_ns() > end)
-            kill(keeper, SIGKILL);
+    while (waitpid(keeper, NULL, WNOHANG) == 0 && clock_monotonic_ns() < end)
         usleep(END_STEP_US);
-    }
 }
 
 void files_close(struct files *files)
@@ -462,10 +457,10 @@ void files_close(struct files *files)
     if (!files)
         return;
     files_stop(files);
-    if (files->keeper > 0)
-        end_keeper(files->keeper);
     if (files->control_fd >= 0)
         close(files->control_fd);
+    if (files->keeper > 0)
+        await_keeper(files->keeper);
     for (unsigned i = 0; i < files->server.share_count; i++)
         if (files->server.shares[i].root_fd >= 0)
             close(files->server.shares[i].root_fd);
