@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's kernel, firmware and an initramfs for tests, fetched when absent."""
 import functools
+import importlib.machinery
 import pathlib
 import shutil
 import subprocess
@@ -70,6 +71,37 @@ def initramfs(modules="", command=None, add=()):
     added = [word for spec in add for word in ("--add", spec)]
     run_tool("make_initramfs.py", "--modules", modules, *added, *execute, str(output))
     return output
+
+
+ROOT_INIT = """#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+[ -e /bin/ls ] || /bin/busybox --install -s
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /tmp
+mount -t tmpfs tmpfs /run
+hostname doppel
+exec /bin/busybox init
+"""
+
+
+def busybox_root(folder):
+    """Makes `folder` a root that boots to a shell without an initramfs."""
+    make = importlib.machinery.SourceFileLoader("make_initramfs",
+                                                str(TOOLS / "make_initramfs.py")).load_module()
+    busybox = package("busybox-static") / "usr/bin/busybox"
+    for name in (*make.DIRECTORIES, "srv"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    shutil.copy(busybox, folder / "bin/busybox")
+    (folder / "bin/sh").symlink_to("busybox")
+    for name, text in (("sbin/init", ROOT_INIT), ("etc/inittab", make.INITTAB),
+                       ("etc/console", make.CONSOLE_SHELL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    (folder / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    return folder
 
 
 @functools.lru_cache(None)

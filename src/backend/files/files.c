@@ -66,6 +66,7 @@ struct files {
     bool has_thread;
     bool may_poll; /* there is another CPU for the server */
     _Atomic bool is_stopping;
+    _Atomic bool has_message; /* of the keeper: who waits for an answer must let go */
 
     /* Guarded by the device lock. */
     struct side sides[FILES_MAX_SHARES];
@@ -206,21 +207,14 @@ static bool shall_poll(const struct files *files, size_t size, size_t room)
             room <= POLL_REPLY_MOST && room > 0);
 }
 
-/* The keeper has something to say, or is gone. */
-static bool has_message(const struct files *files)
-{
-    char word;
-
-    return recv(files->control_fd, &word, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
-}
-
 static void poll_answers(struct files *files)
 {
     struct channel *channel = files->channel;
     uint64_t end = clock_monotonic_ns() + POLL_NS;
 
     while (files->in_flight &&
-           (clock_monotonic_ns() < end || (files->config.is_synchronous && !has_message(files)))) {
+           (clock_monotonic_ns() < end ||
+            (files->config.is_synchronous && !atomic_load(&files->has_message)))) {
         for (unsigned i = 0; i < 16 && !collect(files); i++)
             __builtin_ia32_pause();
     }
@@ -328,7 +322,9 @@ static void on_control(void *owner, unsigned events)
     ssize_t got = recv(files->control_fd, &word, 1, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    atomic_store(&files->has_message, true);
     lock(files);
+    atomic_store(&files->has_message, false);
     if (got == 1 && word == SERVER_GONE)
         start_again(files);
     else
@@ -367,7 +363,6 @@ static int start_keeper(struct files *files, struct error *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_set(err, -errno, "cannot start the file server: %s", strerror(errno));
     files->control_fd = ends[0];
-    files->server.machine_pid = getpid();
     files->keeper = fork();
     if (files->keeper == 0) {
         close(ends[0]);
@@ -444,17 +439,13 @@ void files_stop(struct files *files)
     files->loop = NULL;
 }
 
-/* It ends the server first, unless that hangs in a file system. */
-static void end_keeper(pid_t keeper)
+/* Once it is alone it ends the server, then itself, unless that hangs in a file system. */
+static void await_keeper(pid_t keeper)
 {
     uint64_t end = clock_monotonic_ns() + END_NS;
 
-    kill(keeper, SIGTERM);
-    while (waitpid(keeper, NULL, WNOHANG) == 0) {
-        if (clock_monotonic_ns() > end)
-            kill(keeper, SIGKILL);
+    while (waitpid(keeper, NULL, WNOHANG) == 0 && clock_monotonic_ns() < end)
         usleep(END_STEP_US);
-    }
 }
 
 void files_close(struct files *files)
@@ -462,10 +453,10 @@ void files_close(struct files *files)
     if (!files)
         return;
     files_stop(files);
-    if (files->keeper > 0)
-        end_keeper(files->keeper);
     if (files->control_fd >= 0)
         close(files->control_fd);
+    if (files->keeper > 0)
+        await_keeper(files->keeper);
     for (unsigned i = 0; i < files->server.share_count; i++)
         if (files->server.shares[i].root_fd >= 0)
             close(files->server.shares[i].root_fd);

@@ -9,11 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -168,9 +170,9 @@ static int create_shares(struct server *server, mode_t mask, uint32_t incarnatio
 }
 
 /* Ends with the process that started it. */
-static void follow(pid_t parent, int signal_number)
+static void follow(pid_t parent)
 {
-    prctl(PR_SET_PDEATHSIG, signal_number);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(FAILED);
 }
@@ -232,13 +234,11 @@ static void close_others(const struct server_config *config, int control_fd)
     close_range((unsigned)most + 1, ~0u, 0);
 }
 
-/* The keeper waits for its signals, the server has none. */
 static void set_signals(sigset_t *awaited)
 {
     static const int handled[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD};
 
     sigemptyset(awaited);
-    sigaddset(awaited, SIGTERM);
     sigaddset(awaited, SIGCHLD);
     for (unsigned i = 0; i < ARRAY_LEN(handled); i++)
         signal(handled[i], SIG_DFL);
@@ -249,14 +249,20 @@ static void set_signals(sigset_t *awaited)
 }
 
 /* Waits until the server has ended by itself. When the machine ends, so does the server,
- * and the keeper with it. */
-static void await_end(pid_t server, const sigset_t *awaited)
+ * and the keeper with it. A signal at the death of the machine's process would not do: one
+ * that is in a sandbox may send none. */
+static void await_end(pid_t server, int child_fd, int control_fd)
 {
-    int number = 0;
+    struct pollfd fds[] = {{.fd = control_fd, .events = POLLIN},
+                           {.fd = child_fd, .events = POLLIN}};
+    struct signalfd_siginfo info;
 
     while (waitpid(server, NULL, WNOHANG) == 0) {
-        sigwait(awaited, &number);
-        if (number != SIGTERM)
+        if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+            continue;
+        if (fds[1].revents && read(child_fd, &info, sizeof(info)) < 0)
+            continue;
+        if (!fds[0].revents)
             continue;
         kill(server, SIGKILL);
         waitpid(server, NULL, 0);
@@ -270,28 +276,26 @@ _Noreturn void server_keep(const struct server_config *config, int control_fd)
     sigset_t awaited;
 
     set_signals(&awaited);
-    follow(config->machine_pid, SIGTERM);
     setsid(); /* a terminal's signals are not for us */
     prctl(PR_SET_NAME, "doppel-keeper");
     close_others(config, control_fd);
+    int child_fd = signalfd(-1, &awaited, SFD_CLOEXEC | SFD_NONBLOCK);
     for (;;) {
         char word = SERVER_GONE;
         pid_t keeper = getpid();
-        pid_t pid = fork();
+        pid_t pid = child_fd < 0 ? -1 : fork();
         if (pid == 0) {
-            follow(keeper, SIGKILL);
+            follow(keeper);
             prctl(PR_SET_NAME, "doppel-files");
             close(control_fd);
+            close(child_fd);
             run_server(config, ++incarnation);
         }
         incarnation++;
         if (pid > 0)
-            await_end(pid, &awaited);
-        if (send(control_fd, &word, 1, MSG_NOSIGNAL) != 1)
+            await_end(pid, child_fd, control_fd);
+        if (send(control_fd, &word, 1, MSG_NOSIGNAL) != 1 || recv(control_fd, &word, 1, 0) != 1 ||
+            word != SERVER_START)
             _exit(0);
-        sigprocmask(SIG_UNBLOCK, &awaited, NULL);
-        if (recv(control_fd, &word, 1, 0) != 1 || word != SERVER_START)
-            _exit(0);
-        sigprocmask(SIG_BLOCK, &awaited, NULL);
     }
 }

@@ -17,7 +17,6 @@ struct server_share {
 struct server_config {
     struct server_share shares[SERVER_MAX_SHARES];
     unsigned share_count;
-    int machine_pid;
     struct channel *channel;
     /* Called by each server before it serves: gives away what it does not need, and
      * keeps the descriptors of the shares and the working directory. Negative: the
@@ -32,6 +31,6 @@ enum server_word {
     SERVER_START = 's', /* from the machine: the channel is clean, start another */
 };
 
-/* The keeper; never returns. `control_fd` leads to the machine, and the parent is its
- * main thread: the keeper ends with it, or by SIGTERM, and the server with the keeper. */
+/* The keeper; never returns. `control_fd` leads to the machine: when that end is closed, the
+ * server and the keeper end. */
 _Noreturn void server_keep(const struct server_config *config, int control_fd);
