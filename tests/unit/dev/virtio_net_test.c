@@ -194,7 +194,7 @@ TEST(net, a_frame_without_a_header_breaks_the_device)
     for (unsigned q = 0; q < 3; q++)
         ring_init(&b->g, &b->rings[q], q, 16, 0);
     set_status(&b->g, 0xf);
-    CHECK(send_frame(b, (const uint8_t[HEAD]){0}, own, 60));
+    CHECK(send_frame(b, (const uint8_t[HEAD]){0}, (const uint8_t[60]){0}, 60));
 }
 
 TEST(net, frames_wait_for_room_in_the_link)
