@@ -17,11 +17,10 @@ static void fill(struct bucket *bucket, uint64_t now_ns)
     int64_t most = (int64_t)(bucket->rate / BURSTS_A_SECOND) + 1;
     uint64_t more = (uint64_t)((unsigned __int128)bucket->rate * passed_ns / SECOND_NS);
 
-    /* Too soon for a whole byte: the time goes on counting. */
-    if (more == 0)
-        return;
     bucket->tokens = MIN(bucket->tokens + (int64_t)more, most);
-    bucket->filled_ns = now_ns;
+    /* The time of a part of a byte goes on counting. */
+    bucket->filled_ns =
+        now_ns - passed_ns + (uint64_t)((unsigned __int128)more * SECOND_NS / bucket->rate);
 }
 
 uint64_t bucket_wait_ns(struct bucket *bucket, uint64_t now_ns)

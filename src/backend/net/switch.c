@@ -265,6 +265,15 @@ static int lock_folder(const struct lan *lan, const char *path, struct error *er
     return 0;
 }
 
+/* Of a machine that was killed. */
+static void remove_socket(const struct lan *lan, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(lan->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode))
+        unlinkat(lan->folder_fd, name, 0);
+}
+
 static int take_place(struct lan *lan, const char *path, struct error *err)
 {
     struct sockaddr_un address;
@@ -277,7 +286,7 @@ static int take_place(struct lan *lan, const char *path, struct error *err)
                          "one another --name",
                          lan->name, path);
     }
-    unlinkat(lan->folder_fd, lan->name, 0);
+    remove_socket(lan, lan->name);
     address_of(lan, lan->name, &address);
     lan->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (lan->listen_fd < 0 ||
@@ -292,7 +301,8 @@ static bool is_place(const char *name)
 {
     size_t length = strlen(name);
 
-    return length == NAME_SIZE - 1 && strcmp(name + length - SUFFIX_SIZE, suffix) == 0;
+    return length == NAME_SIZE - 1 && strspn(name, "0123456789abcdef") == 2 * NET_ADDRESS_SIZE &&
+           strcmp(name + length - SUFFIX_SIZE, suffix) == 0;
 }
 
 static int connect_to_all(struct lan *lan, const char *path, struct error *err)
@@ -308,8 +318,8 @@ static int connect_to_all(struct lan *lan, const char *path, struct error *err)
         int peer = connect_to(lan, entry->d_name);
         if (peer >= 0)
             add_peer(lan, peer);
-        else if (errno == ECONNREFUSED) /* of a machine that was killed */
-            unlinkat(lan->folder_fd, entry->d_name, 0);
+        else if (errno == ECONNREFUSED)
+            remove_socket(lan, entry->d_name);
         else
             log_warn("net", "cannot reach the machine at '%s/%s': %s", path, entry->d_name,
                      strerror(errno));
