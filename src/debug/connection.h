@@ -10,8 +10,8 @@
 #include <sys/types.h>
 
 struct connection {
-    int listen_fd;           /* -1: closed */
-    int client_fd;           /* -1: nobody is there */
+    int listen_fd;      /* -1: closed */
+    int client_fd;      /* -1: nobody is there */
     struct place place; /* of a unix socket, removed at the end */
 };
 

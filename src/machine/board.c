@@ -162,6 +162,27 @@ static void create_shares(struct machine *machine, unsigned slot)
     }
 }
 
+static unsigned create_nets(struct machine *machine, unsigned slot)
+{
+    for (unsigned i = 0; i < machine->config.net_count; i++) {
+        const struct machine_net *config = &machine->config.nets[i];
+        struct machine_net_device *net = &machine->nets[i];
+        struct virtio_net_config virtio = {.space = &machine->space,
+                                           .link = config->port,
+                                           .mtu = config->mtu,
+                                           .checksums_are_good = config->checksums_are_good};
+        char name[24];
+        memcpy(virtio.address, config->address, sizeof(virtio.address));
+        virtio_net_init(&net->net, &virtio);
+        virtio_pci_init(&net->pci, &net->net.virtio, &machine->pci, slot++);
+        snprintf(name, sizeof(name), "net%u", i);
+        list_device(machine, name, &virtio_net_ops, &net->net);
+        snprintf(name, sizeof(name), "net%u:pci", i);
+        list_device(machine, name, &virtio_pci_ops, &net->pci);
+    }
+    return slot;
+}
+
 /* Slot numbers are handed out in order, so that a guest finds the same devices
  * in the same places whenever the same options are given. */
 static void create_virtio(struct machine *machine)
@@ -202,7 +223,16 @@ static void create_virtio(struct machine *machine)
         list_device(machine, name, &virtio_pci_ops, &disk->pci);
     }
     create_shares(machine, slot);
-    slot += config->share_count;
+    slot = create_nets(machine, slot + config->share_count);
+    if (config->vsock.receive) {
+        virtio_vsock_init(&machine->vsock,
+                          &(struct virtio_vsock_config){.space = &machine->space,
+                                                        .port = config->vsock,
+                                                        .guest_cid = config->vsock_cid});
+        virtio_pci_init(&machine->vsock_pci, &machine->vsock.virtio, &machine->pci, slot++);
+        list_device(machine, "vsock", &virtio_vsock_ops, &machine->vsock);
+        list_device(machine, "vsock:pci", &virtio_pci_ops, &machine->vsock_pci);
+    }
     if (config->power_button) {
         virtio_input_init(&machine->power_button, &machine->space);
         virtio_pci_init(&machine->power_button_pci, &machine->power_button.virtio, &machine->pci,
@@ -291,6 +321,9 @@ int board_create(struct machine *machine, struct error *err)
     machine->shares = calloc(MAX(machine->config.share_count, 1), sizeof(*machine->shares));
     if (!machine->shares)
         return error_set(err, -ENOMEM, "cannot create shared folders: out of memory");
+    machine->nets = calloc(MAX(machine->config.net_count, 1), sizeof(*machine->nets));
+    if (!machine->nets)
+        return error_set(err, -ENOMEM, "cannot create the networks: out of memory");
     space_add_ram(&machine->space, MACHINE_RAM_BASE, memory, machine->ram);
     space_add_ram(&machine->space, BOARD_ROM_BASE, BOARD_ROM_SIZE, machine->rom);
     if (machine->translator) {
@@ -328,6 +361,7 @@ void board_destroy(struct machine *machine)
 {
     free(machine->shares);
     free(machine->disks);
+    free(machine->nets);
     map_free(machine->rom, BOARD_ROM_SIZE);
     map_free((void *)(uintptr_t)machine->ram_watch, machine->config.memory_bytes / PAGE_SIZE);
     map_free(machine->ram, machine->config.memory_bytes);

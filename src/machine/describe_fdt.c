@@ -80,6 +80,14 @@ static void interrupt(struct tree *tree, uint32_t irq)
     number(tree, "interrupts", irq);
 }
 
+/* A guest may want to know that its computer is a process: systemd then listens for ssh on vsock. */
+static void describe_hypervisor(struct tree *tree)
+{
+    keep(tree, fdt_begin_node(tree->fdt, "hypervisor"));
+    text(tree, "compatible", "doppel,hypervisor");
+    keep(tree, fdt_end_node(tree->fdt));
+}
+
 static void describe_chosen(struct tree *tree, const struct machine *machine)
 {
     char bootargs[2048];
@@ -300,6 +308,7 @@ static void describe_root(struct tree *tree, const struct machine *machine)
     keep(tree, fdt_property(tree->fdt, "compatible", compatible, sizeof(compatible)));
     text(tree, "model", "riscv-virtio,doppel");
     describe_chosen(tree, machine);
+    describe_hypervisor(tree);
     node(tree, "memory", MACHINE_RAM_BASE);
     text(tree, "device_type", "memory");
     registers(tree, MACHINE_RAM_BASE, machine->config.memory_bytes);

@@ -146,6 +146,16 @@ struct files_handler machine_share_handler(struct machine *machine, unsigned ind
     return virtio_fs_handler(&machine->shares[index].fs);
 }
 
+struct net_handler machine_net_handler(struct machine *machine, unsigned index)
+{
+    return virtio_net_handler(&machine->nets[index].net);
+}
+
+struct vsock_handler machine_vsock_handler(struct machine *machine)
+{
+    return virtio_vsock_handler(&machine->vsock);
+}
+
 unsigned machine_hart_count(const struct machine *machine)
 {
     return machine->config.cpus;

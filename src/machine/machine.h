@@ -16,8 +16,10 @@
 #include "port/file.h"
 #include "port/files.h"
 #include "port/governor.h"
+#include "port/net.h"
 #include "port/power.h"
 #include "port/stream.h"
+#include "port/vsock.h"
 #include "riscv/encoding.h"
 #include "translator/translator.h"
 
@@ -30,6 +32,7 @@ struct reader;
 #define MACHINE_MAX_DISKS      16
 #define MACHINE_MAX_MMIO_DISKS 8
 #define MACHINE_MAX_SHARES     8
+#define MACHINE_MAX_NETS       4
 #define MACHINE_RAM_BASE       UINT64_C(0x80000000)
 #define MACHINE_MIN_MEMORY     (UINT64_C(4) << 20)
 /* The 64-bit PCI window lies at 16 GiB in small machines and above RAM in others;
@@ -73,6 +76,14 @@ struct machine_share {
     const char *tag; /* what the guest mounts it by; at most FILES_TAG_SIZE bytes */
 };
 
+/* A network device. */
+struct machine_net {
+    struct net_port port;
+    uint8_t address[NET_ADDRESS_SIZE];
+    uint16_t mtu;            /* 0: the driver's choice */
+    bool checksums_are_good; /* of frames that come in */
+};
+
 struct machine_config {
     unsigned cpus;         /* 1-64 */
     uint64_t memory_bytes; /* multiple of a page */
@@ -89,9 +100,13 @@ struct machine_config {
     bool power_button; /* there is one, for machine_press_power_button */
     struct machine_share shares[MACHINE_MAX_SHARES];
     unsigned share_count;
+    struct vsock_port vsock; /* no receive function: none there */
+    uint64_t vsock_cid;
     struct governor_port governor;
     /* Called first on each hart's thread; NULL: nothing to do. */
     void (*enter)(void *owner);
+    struct machine_net nets[MACHINE_MAX_NETS];
+    unsigned net_count;
     struct entropy_port entropy;
     /* Time passes with executed instructions and jumps over waits: the same
      * inputs give the same run. One hart only. */
@@ -151,6 +166,9 @@ struct stream_handler machine_console_handler(struct machine *machine);
 struct stream_handler machine_htif_handler(struct machine *machine);
 /* The same for a share's port. */
 struct files_handler machine_share_handler(struct machine *machine, unsigned index);
+/* The same for the network device of nets[index]. */
+struct net_handler machine_net_handler(struct machine *machine, unsigned index);
+struct vsock_handler machine_vsock_handler(struct machine *machine);
 /* Any thread. */
 void machine_lock_devices(struct machine *machine);
 void machine_unlock_devices(struct machine *machine);

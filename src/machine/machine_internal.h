@@ -15,8 +15,10 @@
 #include "dev/virtio/fs.h"
 #include "dev/virtio/input.h"
 #include "dev/virtio/mmio.h"
+#include "dev/virtio/net.h"
 #include "dev/virtio/pci.h"
 #include "dev/virtio/rng.h"
+#include "dev/virtio/vsock.h"
 #include "host/thread.h"
 #include "machine/board.h"
 #include "machine/machine.h"
@@ -125,6 +127,11 @@ struct machine_share_device {
     struct virtio_pci pci;
 };
 
+struct machine_net_device {
+    struct virtio_net net;
+    struct virtio_pci pci;
+};
+
 struct machine {
     struct machine_config config;
     struct space space;
@@ -166,11 +173,14 @@ struct machine {
     struct virtio_pci rng_pci;
     struct virtio_console console;
     struct virtio_pci console_pci;
+    struct virtio_vsock vsock;
+    struct virtio_pci vsock_pci;
     struct virtio_input power_button;
     struct virtio_pci power_button_pci;
     struct virtio_mmio mmio[BOARD_VIRTIO_SLOTS];
     struct machine_disk_device *disks;
     struct machine_share_device *shares;
+    struct machine_net_device *nets;
     struct irq_line msip[MACHINE_MAX_HARTS];
     struct irq_line mtip[MACHINE_MAX_HARTS];
     struct irq_line plic_outputs[2 * MACHINE_MAX_HARTS];

@@ -37,7 +37,8 @@ static int add_guest_words(const struct paths *paths, const struct record *recor
         return result;
     words_add(words, "--append");
     words_add(words,
-              "%s systemd.hostname=%s systemd.set_credential_binary=ssh.authorized_keys.root:%s %s",
+              "%s systemd.hostname=%s systemd.set_credential_binary=ssh.authorized_keys.root:%s "
+              "systemd.set_credential=vmm.notify_socket:vsock-stream:2:9999 %s",
               image_text(image, "append"), record->name, key, record_text(record, "append"));
     return 0;
 }
@@ -78,6 +79,7 @@ int start_words(const struct paths *paths, const struct record *record, struct w
     words_add(words, "--name=%s", record->name);
     words_add(words, "--uuid=%s", record_text(record, "uuid"));
     words_add(words, "--cpu-group=%s/cpu-group", paths->runtime);
+    words_add(words, "--vsock=%s/vsock.sock", record->sockets);
     words_add(words, "--lock=%s/lock", record->folder);
     words_add(words, "--qmp=unix:%s/qmp.sock", record->sockets);
     words_add(words, "--serial=unix:%s/console.sock,log=%s/console.log", record->sockets,
@@ -156,6 +158,8 @@ static int report_end(const struct record *record, int log, off_t begin, struct 
     line = line ? line + 1 : text;
     if (strncmp(line, "doppel boot: ", 13) == 0)
         line += 13;
+    else if (strncmp(line, "doppel: ", 8) == 0)
+        line += 8;
     return error_set(err, -ECHILD, "the machine '%s' does not start: %s", record->name,
                      *line ? line : "it ended without a word");
 }
@@ -268,15 +272,14 @@ static int run(const struct record *record, const struct words *words, int log, 
     return result;
 }
 
-int machine_start(const struct paths *paths, const struct record *record,
-                  const struct start_options *options, struct error *err)
+static int start(const struct paths *paths, const struct record *record,
+                 const struct start_options *options, struct error *err)
 {
     struct words words;
     off_t begin;
-    int result = path_remove(record->sockets, err);
+    /* Sockets of a machine that crashed are replaced by its process, which has the lock then. */
+    int result = path_make_folder(record->sockets, err);
 
-    if (result == 0)
-        result = path_make_folder(record->sockets, err);
     if (result == 0)
         result = start_words(paths, record, &words, err);
     if (result < 0)
@@ -286,5 +289,23 @@ int machine_start(const struct paths *paths, const struct record *record,
     if (log >= 0)
         close(log);
     words_fini(&words);
+    return result;
+}
+
+int machine_start(const struct paths *paths, const struct record *record,
+                  const struct start_options *options, struct error *err)
+{
+    struct file_lock lock = {0};
+    pid_t pid;
+    int result = record_lock(record, &lock, err);
+
+    if (result < 0)
+        return result;
+    /* Somebody else may have been faster since the caller looked. */
+    if (record_state(record, &pid) == MACHINE_LIVE)
+        result = error_set(err, -EBUSY, "the machine '%s' runs already", record->name);
+    else
+        result = start(paths, record, options, err);
+    file_lock_release(&lock);
     return result;
 }

@@ -720,8 +720,7 @@ int debugger_start(struct process *process, struct error *err)
     }
     debugger->connection.listen_fd = own_fds_add(process, debugger->connection.listen_fd);
     if (debugger->connection.place.name[0])
-        debugger->connection.place.folder =
-            own_fds_add(process, debugger->connection.place.folder);
+        debugger->connection.place.folder = own_fds_add(process, debugger->connection.place.folder);
     debugger->wake_fd = own_fds_add(process, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     pthread_mutex_init(&debugger->lock, NULL);
     pthread_cond_init(&debugger->changed, NULL);

@@ -144,10 +144,13 @@ static int x_doppel_query(void *owner, json_t *arguments, json_t **result, struc
 
     (void)arguments;
     (void)err;
-    *result = json_pack("{s:s, s:s, s:s, s:i, s:f, s:i, s:I}", "name", vm->config->name, "uuid",
-                        vm->config->uuid, "status", status_word(vm), "pid", getpid(), "uptime",
-                        (double)(clock_monotonic_ns() - vm->started_ns) / NS_PER_S, "cpus",
-                        vm->config->cpus, "memory", (json_int_t)vm->config->memory_bytes);
+    *result = json_pack(
+        "{s:s, s:s, s:s, s:i, s:f, s:i, s:I, s:b, s:s, s:b, s:b, s:i}", "name", vm->config->name,
+        "uuid", vm->config->uuid, "status", status_word(vm), "pid", getpid(), "uptime",
+        (double)(clock_monotonic_ns() - vm->started_ns) / NS_PER_S, "cpus", vm->config->cpus,
+        "memory", (json_int_t)vm->config->memory_bytes, "ready", vm->ready.is_ready, "guest-status",
+        vm->ready.status, "sandbox", vm->sandbox != NULL, "namespaces", vm->layers.namespaces,
+        "landlock", vm->layers.landlock);
     return 0;
 }
 
@@ -338,6 +341,8 @@ static int human_monitor_command(void *owner, json_t *arguments, json_t **result
         return code;
     }
     *result = json_sprintf("unknown command: '%.200s'\r\n", line);
+    if (!*result) /* cut within a character */
+        *result = json_string("unknown command\r\n");
     return 0;
 }
 

@@ -28,6 +28,8 @@ static const struct option_row option_rows[OPTION_COUNT] = {
 #undef OPTION
 };
 
+const char vm_config_default_name[] = "doppel";
+
 void vm_config_init(struct vm_config *config)
 {
     *config = (struct vm_config){
@@ -37,7 +39,7 @@ void vm_config_init(struct vm_config *config)
         .extensions = extension_set_all(),
         .widest_satp = SATP_SV39,
         .serial = "stdio",
-        .name = "doppel",
+        .name = vm_config_default_name,
         .uuid = "00000000-0000-0000-0000-000000000000",
     };
     engine_options_init(&config->engine);
@@ -49,6 +51,7 @@ void vm_config_fini(struct vm_config *config)
         free(config->disks[i].text);
     for (unsigned i = 0; i < config->share_count; i++)
         free(config->shares[i].text);
+    free(config->vsock_text);
 }
 
 void vm_config_print_options(void)
@@ -265,11 +268,37 @@ static int parse_io_limit(enum vm_option option, const char *value, uint64_t *ou
     return 0;
 }
 
-static int parse_net(const char *value, struct error *err)
+static int parse_net(struct vm_config *config, const char *value, struct error *err)
 {
-    if (strcmp(value, "none") == 0)
+    bool is_none = strcmp(value, "none") == 0;
+
+    if (config->net_given && (is_none || config->net_count == 0))
+        return error_set(err, -EINVAL, "--net none and other networks exclude each other");
+    config->net_given = true;
+    if (is_none)
         return 0;
-    return bad_value(OPTION_NET, value, "this build has no network devices; use none", err);
+    if (config->net_count == MACHINE_MAX_NETS)
+        return error_set(err, -EINVAL, "--net: at most %u networks are possible", MACHINE_MAX_NETS);
+    config->nets[config->net_count++] = value;
+    return 0;
+}
+
+static int parse_publish(struct vm_config *config, const char *value, struct error *err)
+{
+    if (config->forward_count == NET_MAX_FORWARDS)
+        return error_set(err, -EINVAL, "--publish: at most %u ports are possible",
+                         NET_MAX_FORWARDS);
+    int result = net_forward_parse(value, &config->forwards[config->forward_count], err);
+    config->forward_count += result == 0;
+    return result;
+}
+
+static int parse_net_rate(struct vm_config *config, const char *value, struct error *err)
+{
+    if (!text_parse_size(value, &config->net_rate) || config->net_rate == 0)
+        return bad_value(OPTION_NET_RATE, value, "bytes a second such as 500K or 10M are wanted",
+                         err);
+    return 0;
 }
 
 static int parse_seed(struct vm_config *config, const char *value, struct error *err)
@@ -285,6 +314,25 @@ static int parse_sandbox(struct vm_config *config, const char *value, struct err
     config->no_sandbox = strcmp(value, "off") == 0;
     if (!config->no_sandbox && strcmp(value, "on") != 0)
         return bad_value(OPTION_SANDBOX, value, "on or off is wanted", err);
+    return 0;
+}
+
+static int parse_vsock(struct vm_config *config, const char *value, struct error *err)
+{
+    config->vsock_text = strdup(value);
+    config->vsock_cid = 3;
+    if (!config->vsock_text)
+        return error_set(err, -ENOMEM, "out of memory");
+    char *words = strchr(config->vsock_text, ',');
+    if (words)
+        *words++ = 0;
+    if (words && (!text_starts_with(words, "cid=") ||
+                  !text_parse_u64(words + 4, UINT32_MAX - 1, &config->vsock_cid)))
+        config->vsock_cid = 0;
+    if (!config->vsock_text[0] || config->vsock_cid < 3)
+        return bad_value(OPTION_VSOCK, value, "PATH[,cid=N] with a number from 3 on is wanted",
+                         err);
+    config->vsock = config->vsock_text;
     return 0;
 }
 
@@ -372,9 +420,15 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
     case OPTION_IO_IOPS:
         return parse_io_limit(OPTION_IO_IOPS, value, &config->io_limits.operations, err);
     case OPTION_NET:
-        return parse_net(value, err);
+        return parse_net(config, value, err);
+    case OPTION_PUBLISH:
+        return parse_publish(config, value, err);
+    case OPTION_NET_RATE:
+        return parse_net_rate(config, value, err);
     case OPTION_SANDBOX:
         return parse_sandbox(config, value, err);
+    case OPTION_VSOCK:
+        return parse_vsock(config, value, err);
     case OPTION_UUID:
         return parse_uuid(config, value, err);
     case OPTION_SEED:
@@ -474,7 +528,8 @@ int vm_config_parse(struct vm_config *config, int argc, char **argv, struct erro
         .command = "doppel boot",
         .rows = option_rows,
         .row_count = OPTION_COUNT,
-        .repeatable = BIT(OPTION_DISK) | BIT(OPTION_VOLUME) | BIT(OPTION_LOG),
+        .repeatable = BIT(OPTION_DISK) | BIT(OPTION_VOLUME) | BIT(OPTION_LOG) | BIT(OPTION_NET) |
+                      BIT(OPTION_PUBLISH),
         .argc = argc,
         .argv = argv,
         .at = 1,

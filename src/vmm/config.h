@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/block/disk.h"
+#include "backend/net/net.h"
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/types.h"
@@ -57,10 +58,19 @@ struct vm_config {
     struct vm_share_config shares[MACHINE_MAX_SHARES];
     unsigned share_count;         /* with a root, one less is possible */
     struct disk_limits io_limits; /* of each disk */
+    const char *nets[MACHINE_MAX_NETS];
+    unsigned net_count;
+    bool net_given; /* none is given, too */
+    struct net_forward forwards[NET_MAX_FORWARDS];
+    unsigned forward_count;
+    uint64_t net_rate; /* bytes a second; 0: no limit */
     const char *serial;
     const char *console; /* NULL: none */
     const char *gdb;
-    const char *qmp; /* NULL: none */
+    const char *qmp;   /* NULL: none */
+    const char *vsock; /* path; NULL: none */
+    char *vsock_text;  /* owned */
+    uint64_t vsock_cid;
     const char *lock;
     bool no_sandbox;
     bool start_paused;
@@ -74,6 +84,9 @@ struct vm_config {
     const char *signature;
     enum vm_stats stats;
 };
+
+/* Of a machine that was given none. */
+extern const char vm_config_default_name[];
 
 void vm_config_init(struct vm_config *config);
 void vm_config_fini(struct vm_config *config);

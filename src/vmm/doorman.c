@@ -1,84 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A process that removes a machine's sockets. */
+ * The machine's side of the doorman: messages over a socket, descriptors with them. */
 #include "vmm/doorman.h"
 
+#include "vmm/doorman_internal.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the machine says in the end. */
-enum word {
-    WORD_ENDED = 'e',
-    WORD_FAILED = 'f',
-};
+/* It never waits for anybody. */
+#define ANSWER_MS 5000
 
 struct doorman {
     pid_t pid;
-    int fd; /* of the pipe to it */
+    int fd;
 };
 
-/* Its descriptors are the pipe and the folders. */
-static void close_others(struct place *const *places, unsigned count, int fd)
-{
-    int kept[DOORMAN_MAX_PLACES + 1];
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    for (int i = 0; i <= STDERR_FILENO && null >= 0; i++)
-        dup2(null, i);
-    for (unsigned i = 0; i < count; i++)
-        kept[i] = places[i]->folder;
-    kept[count] = fd;
-    /* In their order: what lies between is closed. */
-    unsigned from = STDERR_FILENO + 1;
-    for (unsigned done = 0; done <= count; done++) {
-        int next = -1;
-        for (unsigned i = 0; i <= count; i++)
-            if (kept[i] >= (int)from && (next < 0 || kept[i] < next))
-                next = kept[i];
-        if (next < 0)
-            break;
-        if ((unsigned)next > from)
-            close_range(from, (unsigned)next - 1, 0);
-        from = (unsigned)next + 1;
-    }
-    close_range(from, ~0u, 0);
-}
-
-_Noreturn static void serve(struct place *const *places, const bool *is_socket, unsigned count,
-                            int fd)
-{
-    char word = 0;
-    ssize_t size;
-
-    setsid(); /* a terminal's signals are not for us */
-    prctl(PR_SET_NAME, "doppel-doorman");
-    close_others(places, count, fd);
-    do
-        size = read(fd, &word, 1);
-    while (size < 0 && errno == EINTR);
-    for (unsigned i = 0; i < count && size == 1; i++)
-        if (is_socket[i] || word == WORD_FAILED)
-            place_remove(places[i]);
-    _exit(0);
-}
-
-int doorman_start(struct place *const *places, const bool *is_socket, unsigned count,
-                  struct doorman **out, struct error *err)
+int doorman_start(const char *helper, struct doorman **out, struct error *err)
 {
     struct doorman *doorman = calloc(1, sizeof(*doorman));
     int ends[2];
 
     if (!doorman)
         return error_set(err, -ENOMEM, "out of memory");
-    int result = pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0;
+    int result = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
     doorman->pid = result == 0 ? fork() : -1;
     if (doorman->pid == 0)
-        serve(places, is_socket, count, ends[0]);
+        doorman_serve(helper, ends[0]);
     if (doorman->pid < 0) {
         result = error_set(err, -errno, "cannot start a process: %s", strerror(errno));
         free(doorman);
@@ -86,26 +38,105 @@ int doorman_start(struct place *const *places, const bool *is_socket, unsigned c
     }
     close(ends[0]);
     doorman->fd = ends[1];
-    for (unsigned i = 0; i < count; i++)
-        place_forget(places[i]);
     *out = doorman;
     return 0;
 }
 
+static int receive_answer(struct doorman *doorman, struct doorman_answer *answer, int *fd)
+{
+    struct pollfd p = {.fd = doorman->fd, .events = POLLIN};
+
+    if (poll(&p, 1, ANSWER_MS) != 1)
+        return -ETIMEDOUT;
+    unsigned count = 1;
+    ssize_t size = doorman_receive(doorman->fd, answer, sizeof(*answer), fd, &count);
+    if (count == 0)
+        *fd = -1;
+    return size == (ssize_t)sizeof(*answer) ? 0 : -EPIPE;
+}
+
+/* *fd: that came with the answer, or -1. */
+static int ask(struct doorman *doorman, const struct doorman_question *question, const int *fds,
+               unsigned fd_count, int *fd)
+{
+    struct doorman_answer answer;
+
+    if (!doorman_send(doorman->fd, question, sizeof(*question), fds, fd_count))
+        return -EPIPE;
+    int result = receive_answer(doorman, &answer, fd);
+    return result < 0 ? result : answer.result;
+}
+
+int doorman_take(struct doorman *doorman, struct place *place, enum doorman_place kind,
+                 struct error *err)
+{
+    struct doorman_question question = {.word = DOORMAN_WORD_TAKE, .kind = kind};
+    int fd;
+
+    if (!place)
+        return 0;
+    memcpy(question.text, place->name, sizeof(place->name));
+    int result = ask(doorman, &question, &place->folder, 1, &fd);
+    if (result < 0)
+        return error_set(err, result, "the sandbox: cannot hand a socket over: %s",
+                         strerror(-result));
+    place_forget(place);
+    return 0;
+}
+
+int doorman_spawn(struct doorman *doorman, char *const argv[], const int *fds, unsigned fd_count,
+                  bool keeps_stderr, pid_t *pid, struct error *err)
+{
+    struct doorman_question question = {.word = DOORMAN_WORD_SPAWN, .kind = keeps_stderr};
+    size_t length = 0;
+    int fd;
+
+    /* The program itself is the doorman's choice. */
+    for (unsigned i = 1; argv[i]; i++) {
+        size_t size = strlen(argv[i]) + 1;
+        if (length + size > sizeof(question.text))
+            return error_set(err, -E2BIG, "the words for '%s' are too long", argv[0]);
+        memcpy(question.text + length, argv[i], size);
+        length += size;
+    }
+    question.size = (uint32_t)length;
+    int result = ask(doorman, &question, fds, fd_count, &fd);
+    if (result < 0)
+        return error_set(err, result, "cannot start '%s': %s", argv[0], strerror(-result));
+    *pid = result;
+    return 0;
+}
+
+void doorman_kill(struct doorman *doorman, pid_t pid)
+{
+    struct doorman_question question = {.word = DOORMAN_WORD_KILL, .size = (uint32_t)pid};
+    int fd;
+
+    (void)ask(doorman, &question, NULL, 0, &fd);
+}
+
+int doorman_connect(struct doorman *doorman, uint32_t port)
+{
+    struct doorman_question question = {.word = DOORMAN_WORD_CONNECT, .size = port};
+    int fd = -1;
+
+    return ask(doorman, &question, NULL, 0, &fd) < 0 ? -1 : fd;
+}
+
 void doorman_end(struct doorman *doorman, bool failed)
 {
-    char word = failed ? WORD_FAILED : WORD_ENDED;
+    struct doorman_question question = {.word = DOORMAN_WORD_END, .kind = failed};
 
     if (!doorman)
         return;
-    if (write(doorman->fd, &word, 1) == 1)
+    if (doorman_send(doorman->fd, &question, sizeof(question), NULL, 0))
         while (waitpid(doorman->pid, NULL, 0) < 0 && errno == EINTR)
             continue;
     close(doorman->fd);
     free(doorman);
 }
 
-int doorman_pid(const struct doorman *doorman)
+pid_t doorman_pid(const struct doorman *doorman)
 {
-    return doorman ? doorman->pid : 0;
+    return doorman->pid;
 }

@@ -5,31 +5,97 @@
 #include "backend/files/files.h"
 #include "backend/files/server.h"
 #include "base/log.h"
+#include "host/child.h"
+#include "host/unix_socket.h"
 #include "vmm/doorman.h"
 #include "vmm/vm_internal.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define ROLE(name) (1u << SANDBOX_##name)
 
-/* What is at a place is removed by the doorman, from outside. */
-static int start_doorman(struct vm *vm, struct error *err)
+int jail_open(struct vm *vm, struct error *err)
 {
-    bool is_socket[DOORMAN_MAX_PLACES] = {true, true};
-    struct place *places[DOORMAN_MAX_PLACES] = {control_server_place(vm->control),
-                                                debugger_place(vm->debugger)};
-    unsigned count = 0;
+    static const char helper[] = "doppel-net";
 
-    places[2] = stream_place(vm->serial, &is_socket[2]);
-    places[3] = stream_place(vm->console, &is_socket[3]);
-    for (unsigned i = 0; i < 4; i++) {
-        if (!places[i])
-            continue;
-        is_socket[count] = is_socket[i];
-        places[count++] = places[i];
-    }
-    return count ? doorman_start(places, is_socket, count, &vm->doorman, err) : 0;
+    if (vm->config->no_sandbox)
+        return 0;
+    bool has_helper = child_find(helper, vm->helper, sizeof(vm->helper));
+    return doorman_start(has_helper ? vm->helper : NULL, &vm->doorman, err);
 }
+
+/* What is at a place is removed by the doorman, from outside. */
+static int hand_places_over(struct vm *vm, struct error *err)
+{
+    struct stream *const streams[] = {vm->serial, vm->console};
+    int result = doorman_take(vm->doorman, control_server_place(vm->control), DOORMAN_SOCKET, err);
+
+    if (result == 0)
+        result = doorman_take(vm->doorman, debugger_place(vm->debugger), DOORMAN_SOCKET, err);
+    if (result == 0)
+        result = doorman_take(vm->doorman, vsock_place(vm->vsock), DOORMAN_VSOCK, err);
+    for (unsigned i = 0; i < vm->nets.count && result == 0; i++)
+        result = doorman_take(vm->doorman, net_place(vm->nets.nets[i]), DOORMAN_SOCKET, err);
+    for (unsigned i = 0; i < ARRAY_LEN(streams) && result == 0; i++) {
+        bool is_socket = false;
+        struct place *place = stream_place(streams[i], &is_socket);
+        result =
+            doorman_take(vm->doorman, place, is_socket ? DOORMAN_SOCKET : DOORMAN_NEW_FILE, err);
+    }
+    return result;
+}
+
+/* ---- helpers ---- */
+
+int jail_start_child(void *owner, char *const argv[], const int *fds, unsigned fd_count,
+                     bool keeps_stderr, pid_t *pid, struct error *err)
+{
+    struct vm *vm = owner;
+
+    if (vm->doorman)
+        return doorman_spawn(vm->doorman, argv, fds, fd_count, keeps_stderr, pid, err);
+    return child_start(argv, fds, fd_count, keeps_stderr, pid, err);
+}
+
+void jail_kill_child(void *owner, pid_t pid)
+{
+    struct vm *vm = owner;
+
+    if (vm->doorman)
+        doorman_kill(vm->doorman, pid);
+    else
+        child_kill(pid);
+}
+
+pid_t jail_parent(void *owner)
+{
+    struct vm *vm = owner;
+
+    return vm->doorman ? doorman_pid(vm->doorman) : getpid();
+}
+
+/* Without a sandbox there is nobody to ask. */
+int jail_connect(void *owner, uint32_t port)
+{
+    struct vm *vm = owner;
+    const struct place *place = vsock_place(vm->vsock);
+    char path[PATH_MAX];
+
+    if (vm->doorman)
+        return doorman_connect(vm->doorman, port);
+    if (!place || snprintf(path, sizeof(path), "/proc/self/fd/%d/%s_%u", place->folder, place->name,
+                           port) >= (int)sizeof(path))
+        return -1;
+    int fd = unix_connect(path);
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+/* ---- rights ---- */
 
 static void allow_children(const struct vm *vm, struct sandbox_config *config)
 {
@@ -52,7 +118,7 @@ int jail_enter(struct vm *vm, struct error *err)
 
     if (vm->config->no_sandbox)
         return 0;
-    int result = start_doorman(vm, err);
+    int result = hand_places_over(vm, err);
     if (result == 0)
         result = sandbox_prepare(&config, ROLE(HART) | ROLE(IO) | ROLE(LOOP) | ROLE(FILES),
                                  &vm->sandbox, err);

@@ -8,6 +8,7 @@
 #include "host/clock.h"
 #include "vmm/doorman.h"
 #include "vmm/jail.h"
+#include "vmm/nets.h"
 #include "vmm/stats.h"
 #include "vmm/vm_internal.h"
 
@@ -128,6 +129,8 @@ static void on_wake(void *owner, unsigned events)
     (void)events;
     stream_service(vm->serial);
     stream_service(vm->console);
+    vsock_service(vm->vsock);
+    nets_service(&vm->nets);
     for (;;) {
         struct machine_event event = machine_take_event(vm->machine);
         if (event.kind == MACHINE_EVENT_NONE)
@@ -357,6 +360,36 @@ static int add_disks(const struct vm *vm, struct machine_config *machine, struct
     return 0;
 }
 
+static int open_nets(struct vm *vm, struct error *err)
+{
+    struct vm_nets_config nets = {
+        .config = vm->config,
+        /* Bare metal seldom knows PCI, and on virtual time nothing comes from outside. */
+        .may_default = firmware_mode(vm) != FIRMWARE_NONE && !vm->config->icount,
+        .entropy = {random_fill, &vm->random},
+        .loop = vm->loop,
+        .device_lock = {lock_devices, unlock_devices, vm},
+        .children = {jail_start_child, jail_kill_child, jail_parent, vm},
+    };
+
+    return nets_open(&vm->nets, &nets, &vm->machine_nets, err);
+}
+
+static int open_vsock(struct vm *vm, struct error *err)
+{
+    struct vsock_config vsock = {
+        .path = vm->config->vsock,
+        .loop = vm->loop,
+        .device_lock = {lock_devices, unlock_devices, vm},
+        .connect = jail_connect,
+        .own_port = READY_PORT,
+        .receive = ready_receive,
+        .owner = vm,
+    };
+
+    return vsock_open(&vsock, &vm->vsock, err);
+}
+
 static int create_machine(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
@@ -388,6 +421,12 @@ static int create_machine(struct vm *vm, struct error *err)
     if (config->console)
         machine.console = (struct stream_port){write_console, console_readable, vm};
     vm_shares_add(&vm->shares, &machine);
+    if (vm->vsock) {
+        machine.vsock = vsock_port(vm->vsock);
+        machine.vsock_cid = config->vsock_cid;
+    }
+    memcpy(machine.nets, vm->machine_nets.nets, sizeof(machine.nets));
+    machine.net_count = vm->machine_nets.net_count;
     int result = add_disks(vm, &machine, err);
     return result < 0 ? result : machine_create(&machine, &vm->machine, err);
 }
@@ -410,6 +449,8 @@ static int open_outside(struct vm *vm, struct error *err)
     int result = config->lock ? file_lock_take(config->lock, &vm->lock, err) : 0;
 
     if (result == 0)
+        result = jail_open(vm, err);
+    if (result == 0)
         result = start_shares(vm, err);
     if (result == 0)
         result = open_files(vm, err);
@@ -421,10 +462,14 @@ static int open_outside(struct vm *vm, struct error *err)
         result = loop_watch_signals(vm->loop, on_signal, vm, err);
     if (result == 0 && !config->icount)
         result = governor_create(&config->governor, &vm->governor, err);
+    if (result == 0)
+        result = open_nets(vm, err);
     if (result == 0 && config->gdb)
         result = debugger_create(vm->loop, config->gdb, &vm->debugger, err);
     if (result == 0 && config->qmp)
         result = control_server_create(vm, vm->loop, config->qmp, &vm->control, err);
+    if (result == 0 && config->vsock)
+        result = open_vsock(vm, err);
     if (result == 0 && config->console)
         result = open_stream(vm, config->console, "console", &vm->console, err);
     if (result == 0)
@@ -451,6 +496,13 @@ static int open_vm(struct vm *vm, struct error *err)
     if (result < 0)
         return result;
     debugger_attach(vm->debugger, vm->machine, !config->start_paused);
+    if (vm->vsock) {
+        struct vsock_handler handler = machine_vsock_handler(vm->machine);
+        vsock_attach(vm->vsock, &handler);
+    }
+    result = nets_connect(&vm->nets, vm->machine, err);
+    if (result < 0)
+        return result;
     return vm_shares_connect(&vm->shares, vm->loop, vm->machine, err);
 }
 
@@ -531,6 +583,8 @@ static void close_vm(struct vm *vm)
     machine_destroy(vm->machine);
     governor_destroy(vm->governor);
     vm_shares_close(&vm->shares);
+    nets_close(&vm->nets);
+    vsock_close(vm->vsock);
     for (unsigned i = 0; i < MACHINE_MAX_DISKS; i++)
         disk_close(vm->disks[i]);
     io_pool_destroy(vm->io_pool);

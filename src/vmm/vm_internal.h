@@ -5,6 +5,7 @@
 
 #include "backend/block/disk.h"
 #include "backend/stream/stream.h"
+#include "backend/vsock/vsock.h"
 #include "host/file.h"
 #include "host/loop.h"
 #include "host/random.h"
@@ -13,6 +14,8 @@
 #include "vmm/control_server.h"
 #include "vmm/debugger.h"
 #include "vmm/governor.h"
+#include "vmm/nets.h"
+#include "vmm/ready.h"
 #include "vmm/shares.h"
 #include "vmm/vm.h"
 
@@ -32,13 +35,18 @@ struct vm {
     struct disk *disks[MACHINE_MAX_DISKS];
     struct disk_limits io_limits; /* of each, now */
     struct vm_shares shares;
+    struct vm_nets nets;
+    struct machine_config machine_nets; /* of which only the networks are filled in */
     struct debugger *debugger;
     struct control_server *control;
     struct governor *governor;
     struct sandbox *sandbox; /* NULL: the user wants none */
     struct sandbox_layers layers;
-    struct doorman *doorman; /* NULL: there is nothing to remove, or no sandbox */
-    int statm_fd;            /* /proc/self/statm, which the sandbox has not; 0: not there */
+    struct doorman *doorman; /* NULL: no sandbox */
+    char helper[PATH_MAX];   /* the program it may start */
+    struct vsock *vsock;
+    struct ready ready;
+    int statm_fd; /* /proc/self/statm, which the sandbox has not; 0: not there */
     struct file_lock lock;
     struct random_source random;
     struct boot_input kernel;

@@ -63,15 +63,16 @@ UNUSED static void write32(struct virtio_mmio *transport, unsigned offset, uint3
     virtio_mmio_mmio.write(transport, offset, value, 4);
 }
 
-/* Reset to DRIVER_OK as a driver does it, with rings where write_ring has them. */
-UNUSED static void start(struct virtio_mmio *transport, unsigned queues, unsigned size,
-                         unsigned options)
+/* Reset to DRIVER_OK as a driver does it, with rings where write_ring has them;
+ * `features` are those below 32 besides what `options` say. */
+UNUSED static void start_with(struct virtio_mmio *transport, unsigned queues, unsigned size,
+                              unsigned options, uint32_t features)
 {
     write32(transport, 0x70, 0);
     write32(transport, 0x70, 3);
     write32(transport, 0x24, 0);
     write32(transport, 0x20,
-            (options & 1 ? 1u << 28 : 0) | (options & 2 ? 1u << 29 : 0) |
+            features | (options & 1 ? 1u << 28 : 0) | (options & 2 ? 1u << 29 : 0) |
                 (options & 8 ? 1u << 9 : 0));
     write32(transport, 0x24, 1);
     write32(transport, 0x20, options & 4 ? 5 : 1);
@@ -84,4 +85,10 @@ UNUSED static void start(struct virtio_mmio *transport, unsigned queues, unsigne
         write32(transport, 0x44, 1);
     }
     write32(transport, 0x70, 0xf);
+}
+
+UNUSED static void start(struct virtio_mmio *transport, unsigned queues, unsigned size,
+                         unsigned options)
+{
+    start_with(transport, queues, size, options, 0);
 }

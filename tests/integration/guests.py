@@ -61,13 +61,15 @@ def scratch():
 
 
 @functools.lru_cache(None)
-def initramfs(modules="", command=None):
-    """The file with busybox; `command` is run instead of a shell."""
+def initramfs(modules="", command=None, add=()):
+    """The file with busybox; `command` is run instead of a shell; `add` are files as
+    HOST:GUEST."""
     package("busybox-static")
     kernel()
     output = scratch() / f"{len(list(scratch().iterdir()))}.cpio.gz"
     execute = ["--exec", command] if command else []
-    run_tool("make_initramfs.py", "--modules", modules, *execute, str(output))
+    added = [word for spec in add for word in ("--add", spec)]
+    run_tool("make_initramfs.py", "--modules", modules, *added, *execute, str(output))
     return output
 
 

@@ -70,10 +70,16 @@ struct virtio_chain *virtio_pop(struct virtio_device *device, unsigned queue)
 void virtio_push(struct virtio_device *device, unsigned queue, const struct virtio_token *token,
                  uint32_t written)
 {
+    virtio_push_all(device, queue, &(struct virtio_used){*token, written}, 1);
+}
+
+void virtio_push_all(struct virtio_device *device, unsigned queue, const struct virtio_used *used,
+                     unsigned count)
+{
     /* A broken device touches its rings no more; the reset takes the rest. */
     if (!virtio_is_running(device))
         return;
-    if (!virtqueue_push(&device->queues[queue], token, written))
+    if (!virtqueue_push_all(&device->queues[queue], used, count))
         return;
     if (virtqueue_wants_interrupt(&device->queues[queue]))
         raise(device, VIRTIO_ISR_QUEUE);

@@ -98,6 +98,11 @@ struct virtio_chain *virtio_pop(struct virtio_device *device, unsigned queue);
 void virtio_push(struct virtio_device *device, unsigned queue, const struct virtio_token *token,
                  uint32_t written);
 
+/* The same for several chains in the order in which they were taken: the driver sees all
+ * of them or none. */
+void virtio_push_all(struct virtio_device *device, unsigned queue, const struct virtio_used *used,
+                     unsigned count);
+
 /* The driver broke a rule: status DEVICE_NEEDS_RESET, a configuration interrupt,
  * and nothing more until the reset. */
 void virtio_needs_reset(struct virtio_device *device, const char *why);

@@ -166,15 +166,25 @@ void virtqueue_unpop(struct virtqueue *queue, const struct virtio_token *token)
 
 bool virtqueue_push(struct virtqueue *queue, const struct virtio_token *token, uint32_t written)
 {
-    if (token->epoch != queue->epoch)
-        return false;
-    ASSERT(queue->in_flight >= token->count);
-    queue->in_flight = (uint16_t)(queue->in_flight - token->count);
+    return virtqueue_push_all(queue, &(struct virtio_used){*token, written}, 1);
+}
+
+bool virtqueue_push_all(struct virtqueue *queue, const struct virtio_used *used, unsigned count)
+{
+    unsigned slots = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (used[i].token.epoch != queue->epoch)
+            return false;
+        slots += used[i].token.count;
+    }
+    ASSERT(queue->in_flight >= slots);
+    queue->in_flight = (uint16_t)(queue->in_flight - slots);
     if (queue->packed)
-        packed_push(queue, token, written);
+        packed_push(queue, used, count);
     else
-        split_push(queue, token, written);
-    queue->used_since_signal = (uint16_t)MIN(queue->used_since_signal + token->count, 0xffff);
+        split_push(queue, used, count);
+    queue->used_since_signal = (uint16_t)MIN(queue->used_since_signal + slots, 0xffff);
     return true;
 }
 

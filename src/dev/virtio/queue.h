@@ -29,6 +29,12 @@ struct virtio_token {
     uint32_t epoch; /* of the queue when it was taken */
 };
 
+/* A chain to give back, with the bytes written from the start of its writable part. */
+struct virtio_used {
+    struct virtio_token token;
+    uint32_t written;
+};
+
 /* A chain of buffers the driver made available: first what the device reads,
  * then what it writes. */
 struct virtio_chain {
@@ -105,6 +111,10 @@ void virtqueue_unpop(struct virtqueue *queue, const struct virtio_token *token);
 /* Gives the chain back; `written` bytes of its writable part were written, from
  * its start. False: the token is stale and nothing was done. */
 bool virtqueue_push(struct virtqueue *queue, const struct virtio_token *token, uint32_t written);
+
+/* The same for `count` chains (at least one), in the order in which they were taken: the
+ * driver sees all of them or none. */
+bool virtqueue_push_all(struct virtqueue *queue, const struct virtio_used *used, unsigned count);
 
 /* Whether the driver wants an interrupt for what was pushed since the last
  * question. */

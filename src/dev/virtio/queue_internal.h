@@ -55,10 +55,10 @@ void packed_fetch(const uint8_t *table, uint32_t index, struct descriptor *out);
 
 enum virtqueue_result split_pop(struct virtqueue *queue, struct virtio_chain *chain,
                                 const char **why);
-void split_push(struct virtqueue *queue, const struct virtio_token *token, uint32_t written);
+void split_push(struct virtqueue *queue, const struct virtio_used *used, unsigned count);
 bool split_wants_interrupt(const struct virtqueue *queue, unsigned since);
 
 enum virtqueue_result packed_pop(struct virtqueue *queue, struct virtio_chain *chain,
                                  const char **why);
-void packed_push(struct virtqueue *queue, const struct virtio_token *token, uint32_t written);
+void packed_push(struct virtqueue *queue, const struct virtio_used *used, unsigned count);
 bool packed_wants_interrupt(const struct virtqueue *queue, unsigned since);

@@ -93,24 +93,44 @@ enum virtqueue_result packed_pop(struct virtqueue *queue, struct virtio_chain *c
     return VIRTQUEUE_TAKEN;
 }
 
-void packed_push(struct virtqueue *queue, const struct virtio_token *token, uint32_t written)
+static void write_used(const struct virtqueue *queue, uint16_t position, bool wrap,
+                       const struct virtio_used *used)
 {
-    uint32_t at = (uint32_t)queue->next_used * DESCRIPTOR_SIZE;
+    uint32_t at = (uint32_t)position * DESCRIPTOR_SIZE;
     uint8_t *slot = queue->descriptor_bytes + at;
-    unsigned flags = queue->used_wrap ? DESCRIPTOR_AVAIL | DESCRIPTOR_USED : 0;
+    unsigned flags = wrap ? DESCRIPTOR_AVAIL | DESCRIPTOR_USED : 0;
 
-    if (written)
+    if (used->written)
         flags |= DESCRIPTOR_WRITE;
-    store_le32(slot + DESCRIPTOR_LENGTH_AT, written);
-    store_le16(slot + DESCRIPTOR_ID_AT, token->id);
+    store_le32(slot + DESCRIPTOR_LENGTH_AT, used->written);
+    store_le16(slot + DESCRIPTOR_ID_AT, used->token.id);
     ring_store(slot + DESCRIPTOR_FLAGS_AT, (uint16_t)flags);
     dma_written(queue->space, queue->descriptors + at, DESCRIPTOR_SIZE);
-    unsigned next = queue->next_used + token->count;
+}
+
+static void advance_used(struct virtqueue *queue, unsigned slots)
+{
+    unsigned next = queue->next_used + slots;
+
     if (next >= queue->size) {
         next -= queue->size;
         queue->used_wrap = !queue->used_wrap;
     }
     queue->next_used = (uint16_t)next;
+}
+
+/* The driver looks at them in order, so the first is written last. */
+void packed_push(struct virtqueue *queue, const struct virtio_used *used, unsigned count)
+{
+    uint16_t first = queue->next_used;
+    bool first_wrap = queue->used_wrap;
+
+    advance_used(queue, used[0].token.count);
+    for (unsigned i = 1; i < count; i++) {
+        write_used(queue, queue->next_used, queue->used_wrap, &used[i]);
+        advance_used(queue, used[i].token.count);
+    }
+    write_used(queue, first, first_wrap, &used[0]);
 }
 
 bool packed_wants_interrupt(const struct virtqueue *queue, unsigned since)

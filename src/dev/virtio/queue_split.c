@@ -111,17 +111,21 @@ enum virtqueue_result split_pop(struct virtqueue *queue, struct virtio_chain *ch
     return VIRTQUEUE_TAKEN;
 }
 
-void split_push(struct virtqueue *queue, const struct virtio_token *token, uint32_t written)
+static void write_used(struct virtqueue *queue, uint16_t at, const struct virtio_used *used)
 {
-    uint32_t slot = queue->next_used & (queue->size - 1u);
-    uint32_t element = USED_RING + USED_ELEMENT * slot;
+    uint32_t element = USED_RING + USED_ELEMENT * (at & (queue->size - 1u));
 
-    store_le32(queue->device_bytes + element, token->id);
-    store_le32(queue->device_bytes + element + 4, written);
-    queue->next_used++;
+    store_le32(queue->device_bytes + element, used->token.id);
+    store_le32(queue->device_bytes + element + 4, used->written);
+    dma_written(queue->space, queue->device_area + element, USED_ELEMENT);
+}
+
+void split_push(struct virtqueue *queue, const struct virtio_used *used, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        write_used(queue, queue->next_used++, &used[i]);
     ring_store(queue->device_bytes + USED_INDEX, queue->next_used);
     dma_written(queue->space, queue->device_area + USED_INDEX, 2);
-    dma_written(queue->space, queue->device_area + element, USED_ELEMENT);
 }
 
 bool split_wants_interrupt(const struct virtqueue *queue, unsigned since)

@@ -62,8 +62,9 @@ unique() {
     awk '!seen[$0]++'
 }
 
+# For the root; and vsock, which systemd looks for before it loads modules itself.
 boot_modules() {
-    module_files virtio_blk crc32c_generic ext4 | unique
+    module_files virtio_blk crc32c_generic ext4 vmw_vsock_virtio_transport | unique
 }
 
 # ---- the disk ----

@@ -63,6 +63,8 @@ static void set_up(uint64_t size, struct disk_limits limits, bool synchronous)
     if (!synchronous)
         CHECK_EQ(io_pool_create(&config, &pool, &err), 0);
     CHECK_EQ(disk_open(make_file("disk", size, NULL), &options, pool, &disk, &err), 0);
+    if (pool)
+        CHECK_EQ(io_pool_start(pool, &err), 0);
 }
 
 static void tear_down(void)

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * libslirp with what it asks of us: a clock, timers, descriptors to wait for. */
+#include "net_helper/nat.h"
+
+#include "host/clock.h"
+
+#include <errno.h>
+#include <slirp/libslirp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NEVER INT64_MAX
+
+enum { MAX_TIMERS = 8 };
+
+struct nat_timer {
+    bool is_used;
+    SlirpTimerId id;
+    void *argument;
+    int64_t due_ms; /* NEVER: not set */
+};
+
+struct nat {
+    Slirp *slirp;
+    struct wire *wire;
+    void (*log)(const char *text);
+    struct nat_timer timers[MAX_TIMERS];
+
+    /* Between nat_prepare and nat_work: */
+    struct pollfd *fds;
+    unsigned used;
+    unsigned room;
+    const struct pollfd *results;
+};
+
+static int64_t now_ms(void)
+{
+    return (int64_t)(clock_monotonic_ns() / 1000000);
+}
+
+/* ---- what libslirp calls ---- */
+
+static ssize_t send_packet(const void *frame, size_t size, void *opaque)
+{
+    struct nat *nat = opaque;
+
+    wire_put(nat->wire, frame, size);
+    return (ssize_t)size;
+}
+
+static void guest_error(const char *text, void *opaque)
+{
+    struct nat *nat = opaque;
+
+    nat->log(text);
+}
+
+static int64_t get_ns(void *opaque)
+{
+    (void)opaque;
+    return (int64_t)clock_monotonic_ns();
+}
+
+static void *timer_new(SlirpTimerId id, void *argument, void *opaque)
+{
+    struct nat *nat = opaque;
+
+    for (unsigned i = 0; i < MAX_TIMERS; i++) {
+        if (nat->timers[i].is_used)
+            continue;
+        nat->timers[i] = (struct nat_timer){true, id, argument, NEVER};
+        return &nat->timers[i];
+    }
+    abort(); /* it makes one */
+}
+
+static void timer_free(void *timer, void *opaque)
+{
+    (void)opaque;
+    ((struct nat_timer *)timer)->is_used = false;
+}
+
+static void timer_set(void *timer, int64_t due_ms, void *opaque)
+{
+    (void)opaque;
+    ((struct nat_timer *)timer)->due_ms = due_ms;
+}
+
+static void ignore_fd(int fd, void *opaque)
+{
+    (void)fd;
+    (void)opaque;
+}
+
+static void ignore(void *opaque)
+{
+    (void)opaque;
+}
+
+static const SlirpCb callbacks = {
+    .send_packet = send_packet,
+    .guest_error = guest_error,
+    .clock_get_ns = get_ns,
+    .timer_new_opaque = timer_new,
+    .timer_free = timer_free,
+    .timer_mod = timer_set,
+    .register_poll_fd = ignore_fd,
+    .unregister_poll_fd = ignore_fd,
+    .notify = ignore,
+};
+
+/* ---- waiting ---- */
+
+static const struct {
+    int slirp;
+    short host;
+} event_bits[] = {
+    {SLIRP_POLL_IN, POLLIN},   {SLIRP_POLL_OUT, POLLOUT}, {SLIRP_POLL_PRI, POLLPRI},
+    {SLIRP_POLL_ERR, POLLERR}, {SLIRP_POLL_HUP, POLLHUP},
+};
+
+static int add_fd(int fd, int events, void *opaque)
+{
+    struct nat *nat = opaque;
+    short bits = 0;
+
+    if (nat->used == nat->room)
+        return -1;
+    for (unsigned i = 0; i < ARRAY_LEN(event_bits); i++)
+        if (events & event_bits[i].slirp)
+            bits = (short)(bits | event_bits[i].host);
+    nat->fds[nat->used] = (struct pollfd){.fd = fd, .events = bits};
+    return (int)nat->used++;
+}
+
+static int get_events(int index, void *opaque)
+{
+    const struct nat *nat = opaque;
+    int events = 0;
+
+    if (index < 0)
+        return 0;
+    for (unsigned i = 0; i < ARRAY_LEN(event_bits); i++)
+        if (nat->results[index].revents & event_bits[i].host)
+            events |= event_bits[i].slirp;
+    return events;
+}
+
+unsigned nat_prepare(struct nat *nat, struct pollfd *fds, unsigned used, unsigned room,
+                     uint32_t *timeout_ms)
+{
+    int64_t now = now_ms();
+
+    nat->fds = fds;
+    nat->used = used;
+    nat->room = room;
+    slirp_pollfds_fill(nat->slirp, timeout_ms, add_fd, nat);
+    for (unsigned i = 0; i < MAX_TIMERS; i++) {
+        const struct nat_timer *timer = &nat->timers[i];
+        if (timer->is_used && timer->due_ms != NEVER)
+            *timeout_ms = (uint32_t)MIN(*timeout_ms, (uint64_t)MAX(timer->due_ms - now, 0));
+    }
+    return nat->used;
+}
+
+void nat_work(struct nat *nat, const struct pollfd *fds, bool is_blind)
+{
+    int64_t now = now_ms();
+
+    for (unsigned i = 0; i < MAX_TIMERS; i++) {
+        struct nat_timer *timer = &nat->timers[i];
+        if (!timer->is_used || timer->due_ms > now)
+            continue;
+        timer->due_ms = NEVER;
+        slirp_handle_timer(nat->slirp, timer->id, timer->argument);
+    }
+    nat->results = fds;
+    slirp_pollfds_poll(nat->slirp, is_blind, get_events, nat);
+}
+
+void nat_input(void *owner, const uint8_t *frame, size_t size)
+{
+    struct nat *nat = owner;
+
+    slirp_input(nat->slirp, frame, (int)size);
+}
+
+/* ---- life ---- */
+
+struct nat *nat_create(const struct nat_config *config)
+{
+    struct nat *nat = calloc(1, sizeof(*nat));
+    SlirpConfig slirp = {
+        .version = 4,
+        .restricted = config->is_restricted,
+        .in_enabled = true,
+        .vnetwork.s_addr = htonl(0x0a000200),
+        .vnetmask.s_addr = htonl(0xffffff00),
+        .vhost.s_addr = htonl(0x0a000202),
+        .vdhcp_start.s_addr = htonl(0x0a00020f),
+        .vnameserver.s_addr = htonl(0x0a000203),
+        .in6_enabled = true,
+        .vprefix_len = 64,
+        .vhostname = config->host_name[0] ? config->host_name : NULL,
+        .if_mtu = config->mtu,
+        .if_mru = config->mtu,
+    };
+
+    if (!nat)
+        return NULL;
+    nat->wire = config->wire;
+    nat->log = config->log;
+    inet_pton(AF_INET6, "fec0::", &slirp.vprefix_addr6);
+    inet_pton(AF_INET6, "fec0::2", &slirp.vhost6);
+    inet_pton(AF_INET6, "fec0::3", &slirp.vnameserver6);
+    nat->slirp = slirp_new(&slirp, &callbacks, nat);
+    if (!nat->slirp) {
+        free(nat);
+        return NULL;
+    }
+    return nat;
+}
+
+/* ---- forwards ---- */
+
+int nat_add(struct nat *nat, const struct net_forward *forward)
+{
+    struct in_addr host;
+    struct in_addr guest = {0}; /* the first that asked by DHCP */
+
+    memcpy(&host, forward->host_address, sizeof(host));
+    errno = EINVAL;
+    return slirp_add_hostfwd(nat->slirp, forward->is_udp, host, forward->host_port, guest,
+                             forward->guest_port) < 0
+               ? -errno
+               : 0;
+}
+
+int nat_remove(struct nat *nat, const struct net_forward *forward)
+{
+    struct in_addr host;
+
+    memcpy(&host, forward->host_address, sizeof(host));
+    return slirp_remove_hostfwd(nat->slirp, forward->is_udp, host, forward->host_port) < 0 ? -ENOENT
+                                                                                           : 0;
+}
