@@ -13,7 +13,7 @@
 #define HEADER_SIZE ((sizeof(struct channel) + PAGE_MASK) & ~PAGE_MASK)
 #define TOTAL_SIZE  (HEADER_SIZE + CHANNEL_SLOTS * CHANNEL_SLOT_SIZE)
 
-_Static_assert(CHANNEL_PAGES *PAGE_SIZE + 2 * CHANNEL_SMALL <= CHANNEL_SLOT_SIZE,
+_Static_assert(CHANNEL_PAGES *PAGE_SIZE + UINT64_C(2) * CHANNEL_SMALL <= CHANNEL_SLOT_SIZE,
                "data, and what stands before it, fit");
 
 struct channel *channel_create(struct error *err)

@@ -26,6 +26,7 @@ enum {
     FAILED = 125,
     FIRST_FREE_FD = 3,
     RESERVED_FDS = 32,
+    DESCRIPTORS_LEAST = 64,
     OPEN_MOST = 1 << 16,
     FOLDERS_MOST = 2048,
     NODES_MOST = 1 << 20,
@@ -143,8 +144,8 @@ static unsigned raise_limit(unsigned shares)
         return 1024 / shares;
     limit.rlim_cur = MIN(limit.rlim_max, (rlim_t)2 * OPEN_MOST);
     setrlimit(RLIMIT_NOFILE, &limit);
-    return (unsigned)(limit.rlim_cur > 2 * RESERVED_FDS ? limit.rlim_cur - RESERVED_FDS : 64) /
-           shares;
+    uint64_t left = limit.rlim_cur > RESERVED_FDS ? limit.rlim_cur - RESERVED_FDS : 0;
+    return (unsigned)MAX(left, DESCRIPTORS_LEAST) / shares;
 }
 
 static int create_shares(struct server *server, mode_t mask, uint32_t incarnation,
