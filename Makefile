@@ -16,7 +16,7 @@ SANITIZE = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dc_
 
 all:
 	$(SETUP) $(BUILD)
-	@ninja -C $(BUILD) --quiet product && ln -sf src/cmd/doppel $(BUILD)/doppel
+	@ninja -C $(BUILD) --quiet product manual && ln -sf src/cmd/doppel $(BUILD)/doppel
 
 check: all
 	$(SETUP) $(BUILD) -Dtests=enabled
