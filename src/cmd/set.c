@@ -30,6 +30,14 @@ static const struct limit {
      "io-iops",
      "io-iops",
      COUNT},
+    {{0, "net-rate", "SIZE", "bytes a second, each way, of each network device; 0: no limit"},
+     "net-rate",
+     "net-rate",
+     SIZE},
+    {{0, "memory-target", "SIZE", "what the guest is asked to do with of its memory; 0: all"},
+     "memory-target",
+     "memory-target",
+     SIZE},
 };
 #define LIMIT_COUNT ARRAY_LEN(limits)
 

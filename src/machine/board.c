@@ -183,6 +183,22 @@ static unsigned create_nets(struct machine *machine, unsigned slot)
     return slot;
 }
 
+static void discard_memory(void *owner, uint8_t *bytes, size_t size)
+{
+    (void)owner;
+    map_clear(bytes, size);
+}
+
+static void create_balloon(struct machine *machine, unsigned slot)
+{
+    virtio_balloon_init(&machine->balloon,
+                        &(struct virtio_balloon_config){.space = &machine->space,
+                                                        .memory = {discard_memory, NULL}});
+    virtio_pci_init(&machine->balloon_pci, &machine->balloon.virtio, &machine->pci, slot);
+    list_device(machine, "balloon", &virtio_balloon_ops, &machine->balloon);
+    list_device(machine, "balloon:pci", &virtio_pci_ops, &machine->balloon_pci);
+}
+
 /* Slot numbers are handed out in order, so that a guest finds the same devices
  * in the same places whenever the same options are given. */
 static void create_virtio(struct machine *machine)
@@ -233,6 +249,8 @@ static void create_virtio(struct machine *machine)
         list_device(machine, "vsock", &virtio_vsock_ops, &machine->vsock);
         list_device(machine, "vsock:pci", &virtio_pci_ops, &machine->vsock_pci);
     }
+    if (config->balloon)
+        create_balloon(machine, slot++);
     if (config->power_button) {
         virtio_input_init(&machine->power_button, &machine->space);
         virtio_pci_init(&machine->power_button_pci, &machine->power_button.virtio, &machine->pci,

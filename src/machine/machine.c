@@ -156,6 +156,38 @@ struct vsock_handler machine_vsock_handler(struct machine *machine)
     return virtio_vsock_handler(&machine->vsock);
 }
 
+bool machine_set_memory_target(struct machine *machine, uint64_t bytes)
+{
+    uint64_t memory = machine->config.memory_bytes;
+
+    if (!machine->config.balloon)
+        return false;
+    machine_lock_devices(machine);
+    virtio_balloon_set_target(&machine->balloon, memory - MIN(bytes, memory));
+    machine_unlock_devices(machine);
+    return true;
+}
+
+struct machine_memory machine_memory(struct machine *machine)
+{
+    const struct virtio_balloon *balloon = &machine->balloon;
+    uint64_t memory = machine->config.memory_bytes;
+
+    if (!machine->config.balloon)
+        return (struct machine_memory){.target = memory, .actual = memory};
+    machine_lock_devices(machine);
+    struct machine_memory figures = {
+        .target = memory - ((uint64_t)balloon->target_pages << PAGE_SHIFT),
+        .actual = memory - MIN((uint64_t)balloon->actual_pages << PAGE_SHIFT, memory),
+        .free = balloon->stats[BALLOON_FREE],
+        .available = balloon->stats[BALLOON_AVAILABLE],
+        .returned = balloon->discarded_bytes,
+    };
+    virtio_balloon_ask_stats(&machine->balloon);
+    machine_unlock_devices(machine);
+    return figures;
+}
+
 unsigned machine_hart_count(const struct machine *machine)
 {
     return machine->config.cpus;

@@ -100,6 +100,7 @@ struct machine_config {
     bool power_button; /* there is one, for machine_press_power_button */
     struct machine_share shares[MACHINE_MAX_SHARES];
     unsigned share_count;
+    bool balloon;            /* free memory of the guest goes back to the host */
     struct vsock_port vsock; /* no receive function: none there */
     uint64_t vsock_cid;
     struct governor_port governor;
@@ -172,6 +173,21 @@ struct vsock_handler machine_vsock_handler(struct machine *machine);
 /* Any thread. */
 void machine_lock_devices(struct machine *machine);
 void machine_unlock_devices(struct machine *machine);
+
+/* The guest is asked to do with so much memory, at most what it has. Takes the device lock,
+ * as the next. False: it has no balloon. */
+bool machine_set_memory_target(struct machine *machine, uint64_t bytes);
+
+/* What is known of the guest's memory, in bytes. */
+struct machine_memory {
+    uint64_t target;    /* asked for */
+    uint64_t actual;    /* what the guest has now */
+    uint64_t free;      /* as the guest last said; 0: it did not */
+    uint64_t available; /* the same */
+    uint64_t returned;  /* given back to the host, in all */
+};
+/* Asks the guest for new figures, too. */
+struct machine_memory machine_memory(struct machine *machine);
 
 /* Harts, for debuggers: only while paused. */
 unsigned machine_hart_count(const struct machine *machine);

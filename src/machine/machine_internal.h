@@ -10,6 +10,7 @@
 #include "dev/test/finisher.h"
 #include "dev/test/htif.h"
 #include "dev/timer/aclint.h"
+#include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
 #include "dev/virtio/fs.h"
@@ -173,6 +174,8 @@ struct machine {
     struct virtio_pci rng_pci;
     struct virtio_console console;
     struct virtio_pci console_pci;
+    struct virtio_balloon balloon;
+    struct virtio_pci balloon_pci;
     struct virtio_vsock vsock;
     struct virtio_pci vsock_pci;
     struct virtio_input power_button;

@@ -171,15 +171,17 @@ static int x_doppel_stats(void *owner, json_t *arguments, json_t **result, struc
 {
     struct vm *vm = owner;
     struct machine_stats stats = machine_stats(vm->machine);
+    struct machine_memory memory = machine_memory(vm->machine);
 
     (void)arguments;
     (void)err;
-    *result =
-        json_pack("{s:f, s:f, s:I, s:I, s:I, s:I}", "uptime",
-                  (double)(clock_monotonic_ns() - vm->started_ns) / NS_PER_S, "cpu-seconds",
-                  (double)clock_process_cpu_ns() / NS_PER_S, "instructions",
-                  (json_int_t)stats.instructions, "traps", (json_int_t)stats.traps, "resident",
-                  resident_bytes(vm), "memory", (json_int_t)vm->config->memory_bytes);
+    *result = json_pack(
+        "{s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "uptime",
+        (double)(clock_monotonic_ns() - vm->started_ns) / NS_PER_S, "cpu-seconds",
+        (double)clock_process_cpu_ns() / NS_PER_S, "instructions", (json_int_t)stats.instructions,
+        "traps", (json_int_t)stats.traps, "resident", resident_bytes(vm), "memory",
+        (json_int_t)vm->config->memory_bytes, "memory-target", (json_int_t)memory.target,
+        "memory-actual", (json_int_t)memory.actual, "memory-free", (json_int_t)memory.free);
     return 0;
 }
 
@@ -258,12 +260,54 @@ static int set_io_limits(struct vm *vm, json_t *arguments, struct error *err)
     return 0;
 }
 
+static int query_balloon(void *owner, json_t *arguments, json_t **result, struct error *err)
+{
+    struct vm *vm = owner;
+
+    (void)arguments;
+    if (vm->config->no_balloon)
+        return error_set(err, -ENODEV, "the machine has no balloon (--balloon off)");
+    *result = json_pack("{s:I}", "actual", (json_int_t)machine_memory(vm->machine).actual);
+    return 0;
+}
+
+/* 0: all that it has. */
+static int set_memory_target(struct vm *vm, json_int_t bytes, struct error *err)
+{
+    if (bytes < 0 || (bytes > 0 && bytes < (json_int_t)MIB))
+        return error_set(err, -EINVAL, "memory-target: at least 1 MiB, or 0 for all, is wanted");
+    if (!machine_set_memory_target(vm->machine, bytes ? (uint64_t)bytes : UINT64_MAX))
+        return error_set(err, -ENODEV, "the machine has no balloon (--balloon off)");
+    return 0;
+}
+
+static int balloon(void *owner, json_t *arguments, json_t **result, struct error *err)
+{
+    json_int_t bytes = json_integer_value(json_object_get(arguments, "value"));
+
+    (void)result;
+    if (bytes <= 0)
+        return error_set(err, -EINVAL, "value: a number of bytes is wanted");
+    return set_memory_target(owner, bytes, err);
+}
+
+static int set_net_rate(struct vm *vm, json_int_t rate, struct error *err)
+{
+    if (rate < 0)
+        return error_set(err, -EINVAL, "net-rate: bytes a second, or 0 for no limit, are wanted");
+    for (unsigned i = 0; i < vm->nets.count; i++)
+        net_set_rate(vm->nets.nets[i], (uint64_t)rate);
+    return 0;
+}
+
 /* Checks all, then changes all. */
 static int x_doppel_set(void *owner, json_t *arguments, json_t **result, struct error *err)
 {
     struct vm *vm = owner;
     json_t *limit = json_object_get(arguments, "cpus-limit");
     json_t *shares = json_object_get(arguments, "cpu-shares");
+    json_t *rate = json_object_get(arguments, "net-rate");
+    json_t *target = json_object_get(arguments, "memory-target");
     unsigned milli = 0;
 
     (void)result;
@@ -275,6 +319,10 @@ static int x_doppel_set(void *owner, json_t *arguments, json_t **result, struct 
     if (shares && (json_integer_value(shares) < 1 || json_integer_value(shares) > CPU_SHARES_MOST))
         return error_set(err, -EINVAL, "cpu-shares: 1 to 262144 is wanted");
     if (set_io_limits(vm, arguments, err) < 0)
+        return -EINVAL;
+    if (rate && set_net_rate(vm, json_integer_value(rate), err) < 0)
+        return -EINVAL;
+    if (target && set_memory_target(vm, json_integer_value(target), err) < 0)
         return -EINVAL;
     if (limit)
         governor_set_limit(vm->governor, milli);

@@ -317,6 +317,21 @@ static int parse_sandbox(struct vm_config *config, const char *value, struct err
     return 0;
 }
 
+static int parse_balloon(struct vm_config *config, const char *value, struct error *err)
+{
+    config->no_balloon = strcmp(value, "off") == 0;
+    if (!config->no_balloon && strcmp(value, "on") != 0)
+        return bad_value(OPTION_BALLOON, value, "on or off is wanted", err);
+    return 0;
+}
+
+static int parse_memory_target(struct vm_config *config, const char *value, struct error *err)
+{
+    if (!text_parse_size(value, &config->memory_target) || config->memory_target < MIB)
+        return bad_value(OPTION_MEMORY_TARGET, value, "a size from 1M on is wanted", err);
+    return 0;
+}
+
 static int parse_vsock(struct vm_config *config, const char *value, struct error *err)
 {
     config->vsock_text = strdup(value);
@@ -429,6 +444,10 @@ static int set_option(struct vm_config *config, enum vm_option option, const cha
         return parse_sandbox(config, value, err);
     case OPTION_VSOCK:
         return parse_vsock(config, value, err);
+    case OPTION_BALLOON:
+        return parse_balloon(config, value, err);
+    case OPTION_MEMORY_TARGET:
+        return parse_memory_target(config, value, err);
     case OPTION_UUID:
         return parse_uuid(config, value, err);
     case OPTION_SEED:
@@ -493,6 +512,8 @@ static int check_together(struct vm_config *config, struct error *err)
     if (config->icount && (config->governor.limit_milli || config->governor.group))
         return error_set(err, -EINVAL,
                          "--cpus-limit and --cpu-group limit real time; leave --icount out");
+    if (config->no_balloon && config->memory_target)
+        return error_set(err, -EINVAL, "--memory-target needs --balloon on");
     if (config->signature || config->engine.translator.perf_map || config->engine.translator.gdb)
         config->no_sandbox = true;
     if (config->icount && config->cpus > 1)

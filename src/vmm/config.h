@@ -67,9 +67,11 @@ struct vm_config {
     const char *serial;
     const char *console; /* NULL: none */
     const char *gdb;
-    const char *qmp;   /* NULL: none */
-    const char *vsock; /* path; NULL: none */
-    char *vsock_text;  /* owned */
+    const char *qmp; /* NULL: none */
+    bool no_balloon;
+    uint64_t memory_target; /* bytes; 0: all */
+    const char *vsock;      /* path; NULL: none */
+    char *vsock_text;       /* owned */
     uint64_t vsock_cid;
     const char *lock;
     bool no_sandbox;

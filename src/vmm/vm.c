@@ -411,6 +411,7 @@ static int create_machine(struct vm *vm, struct error *err)
         .entropy = {random_fill, &vm->random},
         .power_button = config->qmp != NULL,
         .enter = jail_seal_hart,
+        .balloon = !config->no_balloon,
         .virtual_time = config->icount,
         .notify = notify,
         .owner = vm,
@@ -428,7 +429,11 @@ static int create_machine(struct vm *vm, struct error *err)
     memcpy(machine.nets, vm->machine_nets.nets, sizeof(machine.nets));
     machine.net_count = vm->machine_nets.net_count;
     int result = add_disks(vm, &machine, err);
-    return result < 0 ? result : machine_create(&machine, &vm->machine, err);
+    if (result == 0)
+        result = machine_create(&machine, &vm->machine, err);
+    if (result == 0 && config->memory_target)
+        machine_set_memory_target(vm->machine, config->memory_target);
+    return result;
 }
 
 static void connect_streams(struct vm *vm)

@@ -50,7 +50,7 @@ static void write_all(int fd, const char *bytes, size_t size)
 
 static void echo_streams(int listener)
 {
-    if (listen(listener, 16) < 0)
+    if (listen(listener, 128) < 0)
         fail("listen");
     printf("listening\n");
     fflush(stdout);

@@ -14,10 +14,10 @@ TEST(paths, follow_the_xdg_specification)
     CHECK_EQ(paths_find(&paths, &err), 0);
     CHECK_STR(paths.data, "/data/doppel");
     CHECK_STR(paths.runtime, "/run/me/doppel");
-    setenv("HOME", "/home/me", 1);
+    setenv("HOME", "/users/me", 1);
     setenv("XDG_DATA_HOME", "relative", 1); /* to be ignored */
     CHECK_EQ(paths_find(&paths, &err), 0);
-    CHECK_STR(paths.data, "/home/me/.local/share/doppel");
+    CHECK_STR(paths.data, "/users/me/.local/share/doppel");
     unsetenv("XDG_DATA_HOME");
     unsetenv("HOME");
     CHECK_EQ(paths_find(&paths, &err), -ENOENT);

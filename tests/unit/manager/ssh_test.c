@@ -52,14 +52,14 @@ static const char *find(const struct words *words, const char *begin)
 /* ssh splits the values of options at blanks and replaces what stands behind '%'. */
 TEST(ssh, odd_characters_in_paths_are_quoted)
 {
-    struct record record = {.name = "web", .folder = "/home/a b/50%/web"};
+    struct record record = {.name = "web", .folder = "/users/a b/50%/web"};
     struct words words = {0};
     struct error err = {0};
 
     CHECK_EQ(ssh_words(&test_paths, &record, "scp", &words, &err), 0);
     CHECK(!words.is_broken);
     CHECK_STR(words.list[0], "scp");
-    CHECK_STR(find(&words, "-oUserKnownHostsFile="), "\"/home/a b/50%%/web/known_hosts\"");
+    CHECK_STR(find(&words, "-oUserKnownHostsFile="), "\"/users/a b/50%%/web/known_hosts\"");
     CHECK(strstr(find(&words, "-oProxyCommand="), " proxy web 22"));
     CHECK_STR(find(&words, "-oBatchMode="), "yes");
     words_fini(&words);

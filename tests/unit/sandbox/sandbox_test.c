@@ -449,13 +449,6 @@ static int connect_path(void)
     return fd < 0 ? errno : got(connect(fd, (struct sockaddr *)&address, sizeof(address)));
 }
 
-static int make_socket_pair(void)
-{
-    int pair[2];
-
-    return got(syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, pair));
-}
-
 static int attach_socket_filter(void)
 {
     struct sock_filter code = {BPF_RET | BPF_K, 0, 0, 0};
@@ -700,7 +693,6 @@ static const struct act {
     ACT(make_alg_socket, FILTER, EVERY, false),
     ACT(connect_abstract, ALL, EVERY, true),
     ACT(connect_path, NAMESPACES | FILTER, EVERY, true),
-    ACT(make_socket_pair, FILTER, EVERY, true),
     ACT(attach_socket_filter, FILTER, EVERY, true),
     ACT(mount_something, ALL, EVERY, false),
     ACT(use_new_mount_calls, NAMESPACES | FILTER, EVERY, false),
