@@ -11,7 +11,9 @@ CROSS = "riscv64-linux-gnu-gcc"
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-fno-tree-vectorize", "-static", "-pthread"]
 # One image for everything: the kernel's command line says what is run.
 DISK_BYTES = 256 << 20
-COMMAND = ("dmesg -n 1; bench $(tr ' ' '\\n' </proc/cmdline | sed -n 's/^bench=//p' | tr : ' ')")
+COMMAND = ("dmesg -n 1; export BENCH_PORT=$(sed -n 's/.*bench_port=\\([0-9]*\\).*/\\1/p' /proc/cmdline); "
+           "ip addr add 10.0.2.15/24 dev eth0 2>/dev/null; ip link set eth0 up 2>/dev/null; "
+           "bench $(tr ' ' '\\n' </proc/cmdline | sed -n 's/^bench=//p' | tr : ' ')")
 
 
 def fail(text):
@@ -54,7 +56,8 @@ class Guest:
                    BENCH / "programs/power_off.S"])
         self.kernel = self.find_kernel()
         if not is_fresh(self.initrd, [self.program, TOOLS / "make_initramfs.py", self.kernel]):
-            run([TOOLS / "make_initramfs.py", "--modules", "virtio_blk", "--add", f"{self.program}:/usr/bin/bench",
+            run([TOOLS / "make_initramfs.py", "--modules", "virtio_blk,virtio_net",
+                 "--add", f"{self.program}:/usr/bin/bench",
                  "--exec", COMMAND, self.initrd])
 
     def make_disk(self):

@@ -23,6 +23,8 @@ DOPPEL_BOOT = (" boot --cpus {cpus} --memory {memory} --kernel {kernel} --initrd
 DOPPEL_DISK = " --disk {disk},format=raw"
 QEMU_DISK = (" -drive file={disk},format=raw,cache=writeback,if=none,id=disk"
              " -device virtio-blk-pci,drive=disk")
+DOPPEL_NET = " --net user"
+QEMU_NET = " -netdev user,id=net -device virtio-net-pci,netdev=net,romfile="
 PROGRAM = " {program} {group} {scale}"
 
 
@@ -35,9 +37,10 @@ class Peer:
     {program} it runs riscv64 programs, otherwise it is a program of the host's.
     Only doppel is both: `program`."""
 
-    def __init__(self, name, template, start=None, program=None, disk=None):
+    def __init__(self, name, template, start=None, program=None, disk=None, net=None):
         self.name = name
         self.disk = disk  # the template of what more it is told when it gets a {disk}
+        self.net = net  # the same when it gets a user-mode network
         self.template = template
         self.start = start  # the template that runs the bare-metal {elf}
         self.program = program or (template if "{program}" in template else None)
@@ -62,14 +65,14 @@ class Peer:
 def find_peers(doppel, guest, text):
     """doppel, QEMU as it is installed, the host itself, and those that `text` names,
     one a line: NAME=TEMPLATE, NAME:start=TEMPLATE for the row "start", or
-    NAME:disk=WORDS that are added where a disk is wanted."""
+    NAME:disk=WORDS and NAME:net=WORDS that are added where a disk or network is wanted."""
     word = shlex.quote(str(doppel))
     peers = [Peer("doppel", word + DOPPEL_BOOT, word + " boot --memory {memory} {elf}",
-                  word + " run" + PROGRAM, DOPPEL_DISK)]
+                  word + " run" + PROGRAM, DOPPEL_DISK, DOPPEL_NET)]
     if shutil.which("qemu-system-riscv64"):
         peers.append(Peer("qemu", "qemu-system-riscv64 " + QEMU_BOOT,
                           "qemu-system-riscv64 " + QEMU_OPTIONS + " -bios none -kernel {elf}",
-                          disk=QEMU_DISK))
+                          disk=QEMU_DISK, net=QEMU_NET))
     if shutil.which("qemu-riscv64"):
         peers.append(Peer("qemu-riscv64", "qemu-riscv64" + PROGRAM))
     peers.append(Peer("native", f"{shlex.quote(str(guest.native))} {{group}} {{scale}}"))
@@ -77,7 +80,7 @@ def find_peers(doppel, guest, text):
     for line in filter(None, map(str.strip, text.splitlines())):
         name, equals, template = line.partition("=")
         base, _, what = name.partition(":")
-        if not equals or what not in ("", "start", "disk") or (what and base not in named):
+        if not equals or what not in ("", "start", "disk", "net") or (what and base not in named):
             raise Failure(f"$DOPPEL_BENCH_PEERS: '{line}' is not NAME=TEMPLATE")
         if what:
             setattr(named[base], what, template)

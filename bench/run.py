@@ -23,10 +23,11 @@ import sys
 import peers as peers_module
 import process
 import report
+import server
 from guest import Guest
 from peers import Failure
 
-MACHINE_GROUPS = ("start", "idle", "integer", "fp", "memory", "system", "parallel", "block")
+MACHINE_GROUPS = ("start", "idle", "integer", "fp", "memory", "system", "parallel", "block", "net")
 GROUPS = MACHINE_GROUPS + process.GROUPS
 START_RUNS = 5
 
@@ -41,6 +42,7 @@ class Bench:
             self.peers = [peer for peer in self.peers if peer.name in options.peers.split(",")]
         self.workloads = process.Workloads(self.guest, options.doppel, options.work,
                                            options.scale, options.fetch)
+        self.server = server.Server()
         self.made = {}  # process group: its workloads
         self.unable = set()  # (workload, peer) that is not tried again
         self.skipped = []
@@ -53,7 +55,8 @@ class Bench:
         return {"kernel": self.guest.kernel, "initrd": self.guest.initrd, "elf": self.guest.elf,
                 "program": self.guest.program, "disk": self.guest.disk, "group": group, "scale": self.options.scale,
                 "cpus": 2 if group == "parallel" else 1, "memory": peers_module.MEMORY,
-                "append": f"bench={group}:{self.options.scale}"}
+                "append": f"bench={group}:{self.options.scale}" +
+                          (f" bench_port={self.server.port}" if group == "net" else "")}
 
     def add(self, row, group, peer, figure):
         self.groups[row] = group
@@ -83,6 +86,10 @@ class Bench:
             if peer.kind == "system" and peer.disk:
                 self.guest.make_disk()
                 _, rows = peers_module.run_machine(*common, peer.template + peer.disk)
+                self.add_rows(group, peer, rows)
+        elif group == "net":
+            if peer.kind == "system" and peer.net:
+                _, rows = peers_module.run_machine(*common, peer.template + peer.net)
                 self.add_rows(group, peer, rows)
         elif peer.kind == "system":
             ready_s, rows = peers_module.run_machine(*common)

@@ -26,6 +26,7 @@ extern const struct bench_row bench_memory[];
 extern const struct bench_row bench_system[];
 extern const struct bench_row bench_parallel[];
 extern const struct bench_row bench_block[]; /* of machines that have a disk */
+extern const struct bench_row bench_net[];   /* of machines in a user-mode network */
 
 /* Leaves out of the row's time what came before: its preparation. */
 void bench_begin(void);

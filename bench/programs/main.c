@@ -20,7 +20,7 @@ static const struct bench_group {
 } groups[] = {
     {"integer", bench_integer}, {"integer", bench_code},  {"fp", bench_fp},
     {"memory", bench_memory},   {"system", bench_system}, {"parallel", bench_parallel},
-    {"block", bench_block},
+    {"block", bench_block},     {"net", bench_net},
 };
 
 enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };
