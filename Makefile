@@ -4,7 +4,7 @@
 #   make [CC=clang BUILD=build-clang]   make check   make asan   make fuzz
 #   make lint   make format   make demo   make install   make clean
 #   make bench   make bench-quick   make bench-run      (bench/README.md)
-#   make lockstep                      (an hour; docs/testing.md)
+#   make lockstep   make faults        (an hour each; docs/testing.md)
 BUILD ?= build
 FUZZ_SECONDS ?= 60
 FUZZER_RUNTIME = $(wildcard $(shell clang -print-resource-dir 2>&1)/lib/linux/libclang_rt.fuzzer-*)
@@ -12,11 +12,11 @@ SETUP = @tools/configure
 SANITIZE = -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dc_args=-DDOPPEL_DEBUG
 
 .PHONY: all check check-unit asan fuzz fuzz-short lint format demo bench bench-quick bench-run \
-    lockstep install clean
+    lockstep faults install clean
 
 all:
 	$(SETUP) $(BUILD)
-	@ninja -C $(BUILD) --quiet product && ln -sf src/cmd/doppel $(BUILD)/doppel
+	@ninja -C $(BUILD) --quiet product manual && ln -sf src/cmd/doppel $(BUILD)/doppel
 
 check: all
 	$(SETUP) $(BUILD) -Dtests=enabled
@@ -60,6 +60,13 @@ lockstep:
 	$(SETUP) $(BUILD) -Dtests=enabled
 	@ninja -C $(BUILD) --quiet tests/lockstep/lockstep
 	@tests/lockstep/run.py --long --lockstep $(BUILD)/tests/lockstep/lockstep
+
+# Faults in full: crashes, full disks, helpers that die, garbage, thousands of starts.
+faults: all
+	@status=0; for suite in disks hostile lifecycle net shares vsock; do \
+	    echo "# $$suite"; \
+	    tests/integration/$${suite}_test.py --long $(BUILD)/doppel || status=1; \
+	done; exit $$status
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild

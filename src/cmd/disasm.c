@@ -178,18 +178,24 @@ static void print_segments(const struct elf *elf, const struct extension_set *ex
     }
 }
 
+#define USAGE "usage: doppel disasm [--isa ISA] FILE\n"
+
 int cmd_disasm(int argc, char **argv)
 {
     struct error err = {0};
     struct extension_set extensions = extension_set_all();
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf(USAGE "\nPrints the code of a riscv64 ELF file as objdump -d does.\n");
+        return 0;
+    }
     if (argc == 4 && strcmp(argv[1], "--isa") == 0) {
         if (extension_set_parse(argv[2], &extensions, &err) < 0) {
             fprintf(stderr, "doppel disasm: --isa: %s\n", err.text);
             return EXIT_REFUSED;
         }
     } else if (argc != 2) {
-        fprintf(stderr, "usage: doppel disasm [--isa ISA] FILE\n");
+        fprintf(stderr, USAGE);
         return EXIT_REFUSED;
     }
 

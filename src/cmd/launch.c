@@ -9,8 +9,6 @@
 #include "base/text.h"
 #include "cmd/machine.h"
 #include "manager/image.h"
-#include "manager/start.h"
-#include "vmm/config.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -162,6 +160,9 @@ static int find_name(const struct paths *paths, const struct launch *launch,
         if (i > 1)
             snprintf(number, sizeof(number), "-%u", i);
         snprintf(to, RECORD_NAME_MAX + 1, "%.*s%s", (int)MIN(strcspn(stem, ":"), 40), stem, number);
+        /* Images may have dots and underscores in their names. */
+        for (char *c = to; *c; c++)
+            *c = *c == '.' || *c == '_' ? '-' : *c;
         int result = path_join(folder, err, paths->data, "machines", to, NULL);
         if (result < 0 || !path_exists(folder))
             return result;
@@ -174,29 +175,15 @@ static int complete(struct launch *launch, struct record *record, struct error *
 {
     bool many = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 
-    if (is_path(launch->what))
-        json_array_append_new(launch->options, json_string(launch->what));
-    else if (!launch->has_cpus && many)
+    if (is_path(launch->what) &&
+        json_array_append_new(launch->options, json_string(launch->what)) < 0)
+        return error_set(err, -EINVAL, "'%.64s': no text in UTF-8", launch->what);
+    if (!is_path(launch->what) && !launch->has_cpus && many)
         json_array_append_new(launch->options, json_string("--cpus=2"));
-    if (launch->append)
-        json_object_set_new(record->json, "append", json_string(launch->append));
+    if (launch->append &&
+        json_object_set_new(record->json, "append", json_string(launch->append)) < 0)
+        return error_set(err, -EINVAL, "--append '%.64s': no text in UTF-8", launch->append);
     return record_save(record, err);
-}
-
-/* Whether `boot` will take the words; -EINVAL with its reason. */
-static int check(const struct paths *paths, const struct record *record, struct error *err)
-{
-    struct vm_config config;
-    struct words words;
-    int result = start_words(paths, record, &words, err);
-
-    if (result < 0)
-        return result;
-    vm_config_init(&config);
-    result = vm_config_parse(&config, (int)words.count - 1, words.list + 1, err);
-    vm_config_fini(&config);
-    words_fini(&words);
-    return result > 0 ? error_set(err, -EINVAL, "--help cannot be kept") : result;
 }
 
 static int make(struct launch *launch, struct cmd_machine *machine, struct error *err)
@@ -217,7 +204,7 @@ static int make(struct launch *launch, struct cmd_machine *machine, struct error
         if (result == 0)
             result = complete(launch, &machine->record, err);
         if (result == 0)
-            result = check(&machine->paths, &machine->record, err);
+            result = cmd_machine_check(&machine->paths, &machine->record, err);
         if (result == 0 && from_image)
             result = image_make_disk(&image, machine->record.folder, launch->disk_size, err);
         if (result < 0 && is_new)

@@ -85,11 +85,31 @@ static int end_machine(struct cmd_machine *machine, const char *command)
     return CMD_FAILED;
 }
 
+/* A machine that is paused cannot do anything; of others the control protocol knows better. */
+static bool runs(struct cmd_machine *machine)
+{
+    json_t *status = NULL;
+    bool is_paused =
+        client_call(machine->client, "query-status", NULL, CMD_CALL_MS, &status, NULL) == 0 &&
+        json_is_false(json_object_get(status, "running"));
+
+    json_decref(status);
+    return !is_paused;
+}
+
 static int stop_one(const char *command, const char *name, unsigned wait_s, bool force)
 {
     struct cmd_machine machine;
     int status = cmd_machine_connect(&machine, command, name);
 
+    if (status == CMD_OK && !runs(&machine)) {
+        fprintf(
+            stderr,
+            "doppel %s: the machine '%s' is paused, so that its guest cannot shut down; 'doppel "
+            "resume %s' first, or 'doppel kill %s'\n",
+            command, name, name, name);
+        status = CMD_FAILED;
+    }
     if (status == CMD_OK)
         status = cmd_machine_call(&machine, command, "system_powerdown", NULL, NULL);
     if (status == CMD_OK && !cmd_machine_wait_end(&machine, wait_s)) {
@@ -219,38 +239,30 @@ int cmd_kill(int argc, char **argv)
 
 /* ---- rm ---- */
 
-/* A machine whose record cannot be read can still be forgotten. */
-static int remove_damaged(const char *name, bool force)
+/* One that is not live, or has just been ended. */
+static int forget(const struct record *record)
 {
-    struct paths paths;
-    struct record record = {0};
+    struct file_lock lock = {0};
     struct error err = {0};
-    int result = paths_find(&paths, &err);
+    int result = record_lock(record, &lock, &err);
 
     if (result == 0)
-        result = record_load(&paths, name, &record, &err);
-    if (result == -EINVAL && force && record_is_name(name)) {
-        pid_t pid;
-        if (record_state(&record, &pid) != MACHINE_LIVE) {
-            err = (struct error){0};
-            result = record_remove(&record, &err);
-        }
-    }
-    record_fini(&record);
+        result = record_remove(record, &err);
+    file_lock_release(&lock);
     return result < 0 ? cmd_report("rm", &err) : CMD_OK;
 }
 
 static int remove_one(const char *name, bool force)
 {
-    struct cmd_machine machine;
+    struct cmd_machine machine = {0};
     struct error err = {0};
-    struct paths paths;
+    int result = paths_find(&machine.paths, &err);
 
-    if (paths_find(&paths, &err) < 0)
+    if (result == 0)
+        result = record_load(&machine.paths, name, &machine.record, &err);
+    /* A machine whose record cannot be read can still be forgotten. */
+    if (result < 0 && !(result == -EINVAL && force && record_is_name(name)))
         return cmd_report("rm", &err);
-    machine = (struct cmd_machine){.paths = paths};
-    if (record_load(&paths, name, &machine.record, NULL) < 0)
-        return remove_damaged(name, force);
     machine.state = record_state(&machine.record, &machine.pid);
     int status = CMD_OK;
     if (machine.state == MACHINE_LIVE && !force) {
@@ -261,8 +273,8 @@ static int remove_one(const char *name, bool force)
     } else if (machine.state == MACHINE_LIVE) {
         status = end_machine(&machine, "rm");
     }
-    if (status == CMD_OK && record_remove(&machine.record, &err) < 0)
-        status = cmd_report("rm", &err);
+    if (status == CMD_OK)
+        status = forget(&machine.record);
     cmd_machine_close(&machine);
     return status;
 }

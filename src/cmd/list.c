@@ -3,6 +3,7 @@
 #include "cmd/list.h"
 
 #include "cmd/machine.h"
+#include "host/terminal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 /* Of one machine, when many are asked. */
 #define LOOK_MS 2000
 #define TOP_MS  2000
+#define CTRL_C  3 /* a key like others on a raw terminal */
 
 static const struct option_row output_rows[] = {{'o', "output", "json", "as JSON"}};
 
@@ -377,6 +379,7 @@ int cmd_top(int argc, char **argv)
         fprintf(stderr, "doppel top: standard output is no terminal; use 'doppel stats'\n");
         return CMD_FAILED;
     }
+    terminal_make_raw();
     for (;;) {
         struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
         json_t *machines = describe_all(&words, true);
@@ -386,9 +389,11 @@ int cmd_top(int argc, char **argv)
         print_top(machines, before);
         json_decref(before);
         before = machines;
-        if (poll(&input, 1, TOP_MS) == 1 && (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q'))
+        if (poll(&input, 1, TOP_MS) == 1 &&
+            (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q' || key == CTRL_C))
             break;
     }
+    terminal_restore();
     json_decref(before);
     return CMD_OK;
 }

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "host/clock.h"
 #include "manager/start.h"
+#include "vmm/config.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -192,6 +193,21 @@ bool cmd_machine_wait_end(const struct cmd_machine *machine, unsigned seconds)
 }
 
 /* ---- starting ---- */
+
+int cmd_machine_check(const struct paths *paths, const struct record *record, struct error *err)
+{
+    struct vm_config config;
+    struct words words;
+    int result = start_words(paths, record, &words, err);
+
+    if (result < 0)
+        return result;
+    vm_config_init(&config);
+    result = vm_config_parse(&config, (int)words.count - 1, words.list + 1, err);
+    vm_config_fini(&config);
+    words_fini(&words);
+    return result > 0 ? error_set(err, -EINVAL, "--help cannot be kept") : result;
+}
 
 struct progress {
     const char *name;

@@ -68,6 +68,10 @@ int cmd_machine_call(struct cmd_machine *machine, const char *command, const cha
 /* "running", "paused", "stopped", "crashed" ...; a live one is asked. */
 const char *cmd_machine_word(const struct record *record, enum machine_state state, char to[32]);
 
+/* Whether `boot` will take what is written down of a machine; -EINVAL with its reason. */
+MUST_CHECK int cmd_machine_check(const struct paths *paths, const struct record *record,
+                                 struct error *err);
+
 /* Waits for a live machine's process to end. False: it did not in `seconds`. */
 bool cmd_machine_wait_end(const struct cmd_machine *machine, unsigned seconds);
 

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cmd/machine.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,7 @@ static json_t *parse_value(const struct limit *limit, const char *text)
     char *end;
     double number = strtod(text, &end);
 
-    if (limit->kind == NUMBER && *text && !*end && number >= 0)
+    if (limit->kind == NUMBER && *text && !*end && number >= 0 && isfinite(number))
         return json_real(number);
     if (limit->kind == COUNT && text_parse_u64(text, INT64_MAX, &count))
         return json_integer((json_int_t)count);
@@ -96,6 +97,7 @@ static void remember(json_t *options, const struct limit *limit, const char *tex
         json_array_append_new(options, json_sprintf("--%s=%s", limit->boot_option, text));
 }
 
+/* What later starts would not take is not written down. */
 static int save(struct cmd_machine *machine, const struct cmd_words *words)
 {
     struct error err = {0};
@@ -104,7 +106,10 @@ static int save(struct cmd_machine *machine, const struct cmd_words *words)
         if (words->values[i])
             remember(json_object_get(machine->record.json, "options"), &limits[i],
                      words->values[i]);
-    return record_save(&machine->record, &err) < 0 ? cmd_report("set", &err) : CMD_OK;
+    int result = cmd_machine_check(&machine->paths, &machine->record, &err);
+    if (result == 0)
+        result = record_save(&machine->record, &err);
+    return result < 0 ? cmd_report("set", &err) : CMD_OK;
 }
 
 int cmd_set(int argc, char **argv)

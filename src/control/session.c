@@ -84,7 +84,12 @@ static void reply(struct control_session *session, json_t *id, const char *key, 
 static void reply_error(struct control_session *session, json_t *id, const char *class,
                         const char *text)
 {
-    reply(session, id, "error", json_pack("{s:s, s:s}", "class", class, "desc", text));
+    json_t *desc = json_string(text);
+
+    /* What a client sent may have been cut within a character. */
+    if (!desc)
+        desc = json_string("the reason cannot be told: it is no text in UTF-8");
+    reply(session, id, "error", json_pack("{s:s, s:o}", "class", class, "desc", desc));
 }
 
 void control_send_event(struct control_session *session, enum control_event_id event,

@@ -14,7 +14,7 @@ void place_open(struct place *place, const char *path)
     char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 
     *place = (struct place){.folder = -1};
-    if (folder && strlen(name) < sizeof(place->name))
+    if (folder && *name && strlen(name) < sizeof(place->name))
         place->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (place->folder >= 0)
         memcpy(place->name, name, strlen(name) + 1);

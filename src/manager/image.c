@@ -4,6 +4,7 @@
 
 #include "backend/block/image_tool.h"
 #include "base/text.h"
+#include "manager/json_file.h"
 #include "manager/record.h"
 
 #include <dirent.h>
@@ -72,7 +73,6 @@ static bool is_image(json_t *json)
 int image_open(const struct paths *paths, const char *name, struct image *image, struct error *err)
 {
     char path[PATH_MAX];
-    json_error_t error;
     int result = image_locate(paths, name, image, err);
 
     if (result == 0)
@@ -84,7 +84,7 @@ int image_open(const struct paths *paths, const char *name, struct image *image,
                          "there is no image '%s'; 'doppel pull %s' makes it if it can "
                          "be made, 'doppel image ls' lists what is there",
                          image->name, image->name);
-    image->json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    image->json = json_file_read(path);
     if (image->json && is_image(image->json))
         return 0;
     image_fini(image);

@@ -2,6 +2,7 @@
  * Images as single files. */
 #include "manager/image_archive.h"
 
+#include "manager/json_file.h"
 #include "manager/program.h"
 
 #include <errno.h>
@@ -80,9 +81,8 @@ static int unpack(const char *file, const char *folder, struct error *err)
 static int read_name(const char *folder, char *to, size_t size, struct error *err)
 {
     char path[PATH_MAX];
-    json_error_t error;
     int result = path_join(path, err, folder, "image.json", NULL);
-    json_t *json = result == 0 ? json_load_file(path, JSON_REJECT_DUPLICATES, &error) : NULL;
+    json_t *json = result == 0 ? json_file_read(path) : NULL;
     const char *name = json_string_value(json_object_get(json, "name"));
 
     snprintf(to, size, "%s", name ? name : "");
@@ -94,9 +94,8 @@ static int read_name(const char *folder, char *to, size_t size, struct error *er
 static int rename_image(const char *folder, const char *name, struct error *err)
 {
     char path[PATH_MAX];
-    json_error_t error;
     int result = path_join(path, err, folder, "image.json", NULL);
-    json_t *json = result == 0 ? json_load_file(path, JSON_REJECT_DUPLICATES, &error) : NULL;
+    json_t *json = result == 0 ? json_file_read(path) : NULL;
 
     if (json_object_set_new(json, "name", json_string(name)) < 0 ||
         json_dump_file(json, path, JSON_INDENT(2)) < 0)

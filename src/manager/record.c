@@ -4,6 +4,7 @@
 
 #include "host/file.h"
 #include "host/random.h"
+#include "manager/json_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -88,7 +89,17 @@ int record_create(const struct paths *paths, const char *name, const char *image
     record->json = json_pack("{s:i, s:s, s:s, s:s?, s:s, s:s, s:O}", "format", RECORD_FORMAT,
                              "name", name, "uuid", uuid, "image", image, "created", created,
                              "directory", directory, "options", options);
-    return record->json ? record_save(record, err) : error_set(err, -ENOMEM, "out of memory");
+    /* The reason is most often text that JSON cannot have. */
+    result = record->json
+                 ? record_save(record, err)
+                 : error_set(err, -EILSEQ,
+                             "the path of the working folder is no text in UTF-8, or there "
+                             "is no memory");
+    if (result < 0) {
+        record_fini(record);
+        (void)!record_remove(record, NULL);
+    }
+    return result;
 }
 
 int record_save(const struct record *record, struct error *err)
@@ -128,7 +139,6 @@ int record_load(const struct paths *paths, const char *name, struct record *reco
                 struct error *err)
 {
     char path[PATH_MAX];
-    json_error_t error;
     int result = set_folders(paths, name, record, err);
 
     if (result == 0)
@@ -137,7 +147,7 @@ int record_load(const struct paths *paths, const char *name, struct record *reco
         return result;
     if (!path_exists(record->folder))
         return error_set(err, -ENOENT, "there is no machine '%s'; 'doppel ls' lists them", name);
-    record->json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    record->json = json_file_read(path);
     if (record->json && is_record(record->json))
         return 0;
     record_fini(record);
@@ -157,6 +167,23 @@ int record_remove(const struct record *record, struct error *err)
     int result = path_remove(record->sockets, err);
 
     return result < 0 ? result : path_remove(record->folder, err);
+}
+
+int record_lock(const struct record *record, struct file_lock *lock, struct error *err)
+{
+    char path[PATH_MAX];
+    struct error reason = {0};
+    int result = path_join(path, err, record->folder, "start.lock", NULL);
+
+    if (result < 0)
+        return result;
+    result = file_lock_take(path, lock, &reason);
+    if (result == -EBUSY)
+        return error_set(err, result,
+                         "the machine '%s' is being started or removed by another "
+                         "command",
+                         record->name);
+    return result < 0 ? error_set(err, result, "%s", reason.text) : 0;
 }
 
 json_t *record_names(const struct paths *paths)

@@ -6,6 +6,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "host/file.h"
 #include "manager/paths.h"
 
 #include <jansson.h>
@@ -42,6 +43,10 @@ MUST_CHECK int record_load(const struct paths *paths, const char *name, struct r
 void record_fini(struct record *record);
 /* Forgets a machine that is not live, with its disks and logs. */
 MUST_CHECK int record_remove(const struct record *record, struct error *err);
+
+/* Keeps others from starting or forgetting the machine meanwhile; file_lock_release, or the end of the process, ends
+ * that. -EBUSY: another process does one of the two. */
+MUST_CHECK int record_lock(const struct record *record, struct file_lock *lock, struct error *err);
 
 /* Names of all machines, sorted; a new reference, or NULL: out of memory. */
 json_t *record_names(const struct paths *paths);

@@ -80,19 +80,39 @@ int ssh_public_key_base64(const struct paths *paths, char *to, size_t size, stru
     return result;
 }
 
+/* What ssh replaces in values of options begins with '%'. False: no room. */
+static bool double_percents(const char *text, char to[PATH_MAX])
+{
+    size_t length = 0;
+
+    for (; *text; text++) {
+        if (length + 3 > PATH_MAX)
+            return false;
+        to[length++] = *text;
+        if (*text == '%')
+            to[length++] = '%';
+    }
+    to[length] = 0;
+    return true;
+}
+
 int ssh_words(const struct paths *paths, const struct record *record, const char *program,
               struct words *words, struct error *err)
 {
     char key[PATH_MAX];
+    char file[PATH_MAX];
     char self[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char folder[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", file, sizeof(file) - 1);
     int result = key_path(paths, key, err);
 
     if (result < 0)
         return result;
     if (length < 0)
         return error_set(err, -errno, "cannot find doppel's own file: %s", strerror(errno));
-    self[length] = 0;
+    file[length] = 0;
+    if (!double_percents(file, self) || !double_percents(record->folder, folder))
+        return error_set(err, -ENAMETOOLONG, "'%.64s...' is too long", file);
     words_add(words, "%s", program);
     words_add(words, "-F/dev/null");
     words_add(words, "-i%s", key);
@@ -101,7 +121,7 @@ int ssh_words(const struct paths *paths, const struct record *record, const char
     words_add(words, "-oBatchMode=yes");
     words_add(words, "-oLogLevel=ERROR");
     words_add(words, "-oStrictHostKeyChecking=accept-new");
-    words_add(words, "-oUserKnownHostsFile=%s/known_hosts", record->folder);
+    words_add(words, "-oUserKnownHostsFile=\"%s/known_hosts\"", folder);
     words_add(words, "-oProxyCommand='%s' proxy %s 22", self, record->name);
     return 0;
 }

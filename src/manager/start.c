@@ -158,6 +158,8 @@ static int report_end(const struct record *record, int log, off_t begin, struct 
     line = line ? line + 1 : text;
     if (strncmp(line, "doppel boot: ", 13) == 0)
         line += 13;
+    else if (strncmp(line, "doppel: ", 8) == 0)
+        line += 8;
     return error_set(err, -ECHILD, "the machine '%s' does not start: %s", record->name,
                      *line ? line : "it ended without a word");
 }
@@ -270,15 +272,14 @@ static int run(const struct record *record, const struct words *words, int log, 
     return result;
 }
 
-int machine_start(const struct paths *paths, const struct record *record,
-                  const struct start_options *options, struct error *err)
+static int start(const struct paths *paths, const struct record *record,
+                 const struct start_options *options, struct error *err)
 {
     struct words words;
     off_t begin;
-    int result = path_remove(record->sockets, err);
+    /* Sockets of a machine that crashed are replaced by its process, which has the lock then. */
+    int result = path_make_folder(record->sockets, err);
 
-    if (result == 0)
-        result = path_make_folder(record->sockets, err);
     if (result == 0)
         result = start_words(paths, record, &words, err);
     if (result < 0)
@@ -288,5 +289,23 @@ int machine_start(const struct paths *paths, const struct record *record,
     if (log >= 0)
         close(log);
     words_fini(&words);
+    return result;
+}
+
+int machine_start(const struct paths *paths, const struct record *record,
+                  const struct start_options *options, struct error *err)
+{
+    struct file_lock lock = {0};
+    pid_t pid;
+    int result = record_lock(record, &lock, err);
+
+    if (result < 0)
+        return result;
+    /* Somebody else may have been faster since the caller looked. */
+    if (record_state(record, &pid) == MACHINE_LIVE)
+        result = error_set(err, -EBUSY, "the machine '%s' runs already", record->name);
+    else
+        result = start(paths, record, options, err);
+    file_lock_release(&lock);
     return result;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -67,6 +68,51 @@ static int allow_signals(scmp_filter_ctx context, const struct sandbox_config *c
     return result;
 }
 
+/* A call whose argument number `index` has, under `mask`, the value `wanted`. */
+struct condition {
+    int number;
+    unsigned roles;
+    unsigned index;
+    uint64_t mask;
+    uint64_t wanted;
+};
+
+/* Bits of setuid and setgid: files of shares never get them on the host (backend/files/owner.c). */
+#define SET_ID 06000u
+#define WHOLE  UINT32_MAX
+
+static const struct condition conditions[] = {
+    /* isatty(), and whoever crashes gives the terminal back. TIOCSTI would type into it. */
+    {SCMP_SYS(ioctl), ALL, 1, WHOLE, TCGETS},
+    {SCMP_SYS(ioctl), ALL, 1, WHOLE, TCSETS},
+    /* To a helper that is started again; they lead nowhere by themselves. */
+    {SCMP_SYS(socketpair), LOOP, 0, WHOLE, AF_UNIX},
+    {SCMP_SYS(setsockopt), LOOP, 2, WHOLE, SO_SNDBUF},
+    /* F_SETOWN would send signals. */
+    {SCMP_SYS(fcntl), LOOP | SERVER, 1, WHOLE, F_GETFL},
+    {SCMP_SYS(fcntl), LOOP, 1, WHOLE, F_OFD_SETLK},
+    {SCMP_SYS(fcntl), SERVER, 1, WHOLE, F_DUPFD_CLOEXEC},
+    /* Of gdb's connections. */
+    {SCMP_SYS(setsockopt), LOOP, 1, WHOLE, IPPROTO_TCP},
+    {SCMP_SYS(openat), SERVER, 3, SET_ID, 0},
+    {SCMP_SYS(mkdirat), SERVER, 2, SET_ID, 0},
+    {SCMP_SYS(chmod), SERVER, 1, SET_ID, 0},
+    {SCMP_SYS(prlimit64), SERVER, 0, WHOLE, 0},
+};
+
+static int allow_conditions(scmp_filter_ctx context, unsigned roles)
+{
+    int result = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(conditions) && result == 0; i++) {
+        const struct condition *c = &conditions[i];
+        struct scmp_arg_cmp compare = {c->index, SCMP_CMP_MASKED_EQ, c->mask, c->wanted};
+        if (c->roles & roles)
+            result = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, c->number, 1, &compare);
+    }
+    return result;
+}
+
 /* Threads of the file server begin after it is sealed. */
 static int allow_threads(scmp_filter_ctx context)
 {
@@ -102,14 +148,8 @@ static int add_rules(scmp_filter_ctx context, const struct sandbox_config *confi
             result = allow(context, calls[i].number);
     if (result == 0)
         result = allow_memory(context);
-    /* To a helper that is started again; they lead nowhere by themselves. */
-    if (result == 0 && role == SANDBOX_LOOP)
-        result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-                                  SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-    /* Whoever crashes gives the terminal back. */
-    if (result == 0 && !(bits & (IO | LOOP)))
-        result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                                  SCMP_A1(SCMP_CMP_EQ, TCSETS));
+    if (result == 0)
+        result = allow_conditions(context, bits);
     if (result == 0)
         result = allow_signals(context, config, role);
     if (result == 0 && role == SANDBOX_SERVER)

@@ -389,6 +389,8 @@ static int human_monitor_command(void *owner, json_t *arguments, json_t **result
         return code;
     }
     *result = json_sprintf("unknown command: '%.200s'\r\n", line);
+    if (!*result) /* cut within a character */
+        *result = json_string("unknown command\r\n");
     return 0;
 }
 

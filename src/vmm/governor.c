@@ -108,8 +108,9 @@ static void look(struct governor *governor, uint64_t now_ns)
     uint64_t used_ns = cpu_ns - governor->used_cpu_ns;
 
     governor->used_cpu_ns = cpu_ns;
-    uint64_t rest_ns =
-        MAX(rest_for_limit(governor, now_ns, used_ns), rest_for_group(governor, now_ns, used_ns));
+    uint64_t for_limit_ns = rest_for_limit(governor, now_ns, used_ns);
+    uint64_t for_group_ns = rest_for_group(governor, now_ns, used_ns);
+    uint64_t rest_ns = MAX(for_limit_ns, for_group_ns);
     if (rest_ns)
         atomic_store(&governor->rest_until_ns, now_ns + rest_ns);
     atomic_store(&governor->next_look_ns, now_ns + MAX(rest_ns, (uint64_t)PERIOD_NS));

@@ -272,6 +272,7 @@ static int open_files(struct vm *vm, struct error *err)
 static int start_shares(struct vm *vm, struct error *err)
 {
     const struct files_config wiring = {
+        .cpus = vm->config->cpus,
         .device_lock = {lock_devices, unlock_devices, vm},
         .is_synchronous = vm->config->icount,
         .enter = jail_seal_files,

@@ -33,8 +33,10 @@ def boot(*arguments, **extra):
 
 
 def power_off(machine):
+    """The sandbox ends a server that makes a call it may not: that must not pass unseen."""
     machine.type("poweroff")
     machine.check_exit(0, BOOT_S)
+    check("file server ended" not in machine.errors(), machine.errors())
 
 
 def root_of(folder):

@@ -241,17 +241,6 @@ static int set_owner(struct share *share, struct node *node, int fd,
     return owner_write(share, fd, &stx, &owner);
 }
 
-static int truncate_node(const struct share *share, int path_fd, off_t size)
-{
-    int fd = file_reopen(share, path_fd, O_WRONLY);
-
-    if (fd < 0)
-        return fd;
-    int result = ftruncate(fd, size) < 0 ? -errno : 0;
-    close(fd);
-    return result;
-}
-
 static int set_size(struct share *share, struct node *node, int fd,
                     const struct fuse_setattr_in *in)
 {
@@ -270,8 +259,9 @@ static int set_size(struct share *share, struct node *node, int fd,
         if (result < 0)
             return result;
     }
-    if (!handle || ftruncate(handle->fd, (off_t)in->size) < 0)
-        result = truncate_node(share, fd, (off_t)in->size);
+    if ((!handle || ftruncate(handle->fd, (off_t)in->size) < 0) &&
+        truncate(fd_path(share, fd).text, (off_t)in->size) < 0)
+        result = -errno;
     if (handle)
         handle_put(share, handle);
     return result;

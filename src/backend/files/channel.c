@@ -13,7 +13,7 @@
 #define HEADER_SIZE ((sizeof(struct channel) + PAGE_MASK) & ~PAGE_MASK)
 #define TOTAL_SIZE  (HEADER_SIZE + CHANNEL_SLOTS * CHANNEL_SLOT_SIZE)
 
-_Static_assert(CHANNEL_PAGES *PAGE_SIZE + 2 * CHANNEL_SMALL <= CHANNEL_SLOT_SIZE,
+_Static_assert(CHANNEL_PAGES *PAGE_SIZE + UINT64_C(2) * CHANNEL_SMALL <= CHANNEL_SLOT_SIZE,
                "data, and what stands before it, fit");
 
 struct channel *channel_create(struct error *err)
@@ -40,7 +40,10 @@ void channel_reset(struct channel *channel)
 {
     atomic_store(&channel->submitted, 0);
     atomic_store(&channel->taken, 0);
-    atomic_store(&channel->idle_workers, 0);
+    atomic_store(&channel->backlog, 0);
+    atomic_store(&channel->is_first_looking, 0);
+    atomic_store(&channel->is_first_idle, 0);
+    atomic_store(&channel->idle_others, 0);
     atomic_store(&channel->reserved, 0);
     for (unsigned i = 0; i < CHANNEL_SLOTS; i++)
         atomic_store(&channel->finish_ring[i], 0);
@@ -64,14 +67,26 @@ static void futex_wake(_Atomic uint32_t *word, int count)
 /* Sleeping and waking: both sides store first and look afterwards, sequentially
  * consistent, so that one of them sees the other. */
 
+static void wake_other(struct channel *channel)
+{
+    if (!atomic_load(&channel->idle_others))
+        return;
+    atomic_fetch_add(&channel->backlog, 1);
+    futex_wake(&channel->backlog, 1);
+}
+
 void channel_submit(struct channel *channel, unsigned slot, uint32_t submitted)
 {
     atomic_store_explicit(&channel->submit_ring[submitted % CHANNEL_SLOTS], slot,
                           memory_order_relaxed);
     /* Also release: pairs with the acquire in channel_take. */
     atomic_store(&channel->submitted, submitted + 1);
-    if (atomic_load(&channel->idle_workers))
+    if (atomic_load(&channel->is_first_looking))
+        return;
+    if (atomic_load(&channel->is_first_idle))
         futex_wake(&channel->submitted, 1);
+    else
+        wake_other(channel);
 }
 
 int64_t channel_collect(struct channel *channel, uint32_t collected)
@@ -109,19 +124,26 @@ int channel_take(struct channel *channel)
     while (taken != atomic_load(&channel->submitted)) {
         uint32_t slot = atomic_load_explicit(&channel->submit_ring[taken % CHANNEL_SLOTS],
                                              memory_order_relaxed);
-        if (atomic_compare_exchange_strong(&channel->taken, &taken, taken + 1))
-            return (int)(slot % CHANNEL_SLOTS);
+        if (!atomic_compare_exchange_strong(&channel->taken, &taken, taken + 1))
+            continue;
+        /* What else there is must not wait for this one. */
+        if (atomic_load(&channel->submitted) != taken + 1)
+            wake_other(channel);
+        return (int)(slot % CHANNEL_SLOTS);
     }
     return -1;
 }
 
-void channel_sleep(struct channel *channel)
+void channel_sleep(struct channel *channel, bool is_first)
 {
-    atomic_fetch_add(&channel->idle_workers, 1);
-    uint32_t submitted = atomic_load(&channel->submitted);
-    if (submitted == atomic_load(&channel->taken))
-        futex_wait(&channel->submitted, submitted);
-    atomic_fetch_sub(&channel->idle_workers, 1);
+    _Atomic uint32_t *word = is_first ? &channel->submitted : &channel->backlog;
+    _Atomic uint32_t *idle = is_first ? &channel->is_first_idle : &channel->idle_others;
+
+    atomic_fetch_add(idle, 1);
+    uint32_t value = atomic_load(word);
+    if (atomic_load(&channel->submitted) == atomic_load(&channel->taken))
+        futex_wait(word, value);
+    atomic_fetch_sub(idle, 1);
 }
 
 void channel_finish(struct channel *channel, unsigned slot)

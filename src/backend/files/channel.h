@@ -32,13 +32,16 @@ struct channel_slot {
 
 struct channel {
     /* Written by the machine, but for `taken`. */
-    _Alignas(64) _Atomic uint32_t submitted; /* ever; servers sleep on it */
+    _Alignas(64) _Atomic uint32_t submitted; /* ever; the first worker sleeps on it */
+    _Atomic uint32_t backlog;                /* changes when the others are woken */
     _Atomic uint32_t is_polled;              /* a hart looks for replies: wake nobody */
     _Atomic uint32_t is_awaited;             /* a thread sleeps on `finished` */
     _Atomic uint32_t submit_ring[CHANNEL_SLOTS];
     /* Written by the server. */
     _Alignas(64) _Atomic uint32_t taken;
-    _Atomic uint32_t idle_workers;
+    _Atomic uint32_t is_first_looking; /* it will see what is submitted: wake nobody */
+    _Atomic uint32_t is_first_idle;
+    _Atomic uint32_t idle_others;
     _Alignas(64) _Atomic uint32_t finished;      /* ever; the machine sleeps on it */
     _Atomic uint32_t reserved;                   /* places of finish_ring */
     _Atomic uint32_t finish_ring[CHANNEL_SLOTS]; /* slot + 1; 0: nothing yet */
@@ -69,5 +72,7 @@ void channel_wake(struct channel *channel);
 
 /* The next slot to serve, -1: none. Any worker. */
 int channel_take(struct channel *channel);
-void channel_sleep(struct channel *channel);
+/* Sleeps until there is something to take. One worker is the first, which gets all work as
+ * long as it keeps up: its caches are warm. May return early. */
+void channel_sleep(struct channel *channel, bool is_first);
 void channel_finish(struct channel *channel, unsigned slot);

@@ -385,7 +385,9 @@ int files_start(const struct files_config *config, struct files **out, struct er
     files->server.enter_jail = config->enter_jail;
     files->server.owner = config->owner;
     files->control_fd = -1;
-    files->may_poll = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    files->may_poll = cpus > 1;
+    files->server.may_spin = cpus > (long)config->cpus;
     for (unsigned i = 0; i < CHANNEL_SLOTS; i++)
         files->slots[i].next_free = i + 1;
     for (unsigned i = 0; i < config->share_count; i++)

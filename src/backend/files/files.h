@@ -31,6 +31,7 @@ struct files_config {
     void *owner;
     /* Runs must be the same every time: a request is answered before submit returns. */
     bool is_synchronous;
+    unsigned cpus; /* of the guest: where the host has more, waiting threads may spin a little */
 };
 
 /* Opens the folders and starts the processes; on success the caller owns *out. Before

@@ -52,7 +52,7 @@ static int reply_entry(struct call *call, const struct folder *folder, const cha
     struct share *share = call->share;
     struct fuse_entry_out *out = reply_take(call, sizeof(*out));
     struct owner owner;
-    struct node *found;
+    struct node *found = NULL;
     struct statx stx;
     int result = out ? stat_name(folder, name, &stx) : -EINVAL;
 
@@ -202,7 +202,7 @@ int op_mknod(struct call *call)
     const struct fuse_mknod_in *in = call->args;
     struct folder folder;
     uint32_t type = in->mode & S_IFMT;
-    int fd;
+    int fd = -1;
 
     if (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO &&
         type != S_IFSOCK)
@@ -326,7 +326,7 @@ static int reply_nameless(struct call *call, int take_fd)
     struct share *share = call->share;
     struct fuse_entry_out *out = reply_take(call, sizeof(*out));
     struct owner owner;
-    struct node *node;
+    struct node *node = NULL;
     struct statx stx;
     int result = out ? 0 : -EINVAL;
 

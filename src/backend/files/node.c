@@ -269,9 +269,12 @@ static bool set_name(struct share *share, struct node *node, struct node *parent
     if (node->parent == parent && node->name && strcmp(node->name, name) == 0)
         return true;
     /* Only a host that moves folders about while we look can make a loop. */
-    for (const struct node *up = parent; up; up = up->parent)
+    const struct node *up = parent;
+    do {
         if (up == node)
             return true;
+        up = up->parent;
+    } while (up);
     char *copy = strdup(name);
     if (!copy)
         return false;

@@ -10,7 +10,6 @@
 #include "backend/files/internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +148,7 @@ int owner_write(const struct share *share, int fd, const struct statx *stx,
     if (!share->has_xattrs && (owner->uid != share->config.uid || owner->gid != share->config.gid ||
                                is_special(owner->mode)))
         return -EPERM;
-    if ((stx->stx_mode & MODE_MASK) != host_mode && fchmodat(AT_FDCWD, path.text, host_mode, 0) < 0)
+    if ((stx->stx_mode & MODE_MASK) != host_mode && chmod(path.text, host_mode) < 0)
         return -errno;
     if (!share->has_xattrs)
         return 0;

@@ -26,13 +26,14 @@ enum {
     FAILED = 125,
     FIRST_FREE_FD = 3,
     RESERVED_FDS = 32,
+    DESCRIPTORS_LEAST = 64,
     OPEN_MOST = 1 << 16,
     FOLDERS_MOST = 2048,
     NODES_MOST = 1 << 20,
     /* A worker that has just served looks for more for so long before it sleeps, when
      * that has lately been worth it: a guest that does one thing after the other comes
      * back sooner, and waking a thread takes longer than serving it. */
-    SPIN_NS = 100000,
+    SPIN_NS = 200000,
     CREDIT_MOST = 8,
     CREDIT_WON = 2,
 };
@@ -40,7 +41,6 @@ enum {
 struct server {
     const struct server_config *config;
     struct share *shares[SERVER_MAX_SHARES];
-    _Atomic bool is_spinning;   /* some worker is */
     _Atomic int credit;         /* how often spinning may still be in vain */
     _Atomic uint64_t served_ns; /* when the last request was */
 };
@@ -77,24 +77,26 @@ static bool has_work(const struct channel *channel)
            atomic_load_explicit(&channel->taken, memory_order_relaxed);
 }
 
-/* True: there may be something to do. One worker at a time. */
+/* True: there may be something to do. The first worker only. */
 static bool spin(struct server *server)
 {
-    const struct channel *channel = server->config->channel;
+    struct channel *channel = server->config->channel;
 
-    if (atomic_load_explicit(&server->credit, memory_order_relaxed) == 0 ||
-        atomic_exchange(&server->is_spinning, true))
+    if (!server->config->may_spin ||
+        atomic_load_explicit(&server->credit, memory_order_relaxed) == 0)
         return false;
     uint64_t end = clock_monotonic_ns() + SPIN_NS;
     bool found = false;
+    atomic_store(&channel->is_first_looking, 1);
     while (!found && clock_monotonic_ns() < end) {
         for (unsigned i = 0; i < 16 && !found; i++) {
             found = has_work(channel);
             __builtin_ia32_pause();
         }
     }
+    /* Whatever came before this is seen by channel_take or channel_sleep. */
+    atomic_store(&channel->is_first_looking, 0);
     add_credit(server, found ? CREDIT_WON : -1);
-    atomic_store(&server->is_spinning, false);
     return found;
 }
 
@@ -107,25 +109,29 @@ static void note_wake(struct server *server)
         add_credit(server, 1);
 }
 
-static void *work(void *argument)
+static void work(struct server *server, bool is_first)
 {
-    struct server *server = argument;
     struct channel *channel = server->config->channel;
     bool has_served = false;
 
     for (;;) {
         int slot = channel_take(channel);
         if (slot >= 0) {
-            if (!has_served)
+            if (is_first && !has_served)
                 note_wake(server);
             serve(server, (unsigned)slot);
             atomic_store_explicit(&server->served_ns, clock_monotonic_ns(), memory_order_relaxed);
             has_served = true;
-        } else if (!has_served || !spin(server)) {
+        } else if (!is_first || !has_served || !spin(server)) {
             has_served = false;
-            channel_sleep(channel);
+            channel_sleep(channel, is_first);
         }
     }
+}
+
+static void *help(void *argument)
+{
+    work(argument, false);
     return NULL;
 }
 
@@ -138,8 +144,8 @@ static unsigned raise_limit(unsigned shares)
         return 1024 / shares;
     limit.rlim_cur = MIN(limit.rlim_max, (rlim_t)2 * OPEN_MOST);
     setrlimit(RLIMIT_NOFILE, &limit);
-    return (unsigned)(limit.rlim_cur > 2 * RESERVED_FDS ? limit.rlim_cur - RESERVED_FDS : 64) /
-           shares;
+    uint64_t left = limit.rlim_cur > RESERVED_FDS ? limit.rlim_cur - RESERVED_FDS : 0;
+    return (unsigned)MAX(left, DESCRIPTORS_LEAST) / shares;
 }
 
 static int create_shares(struct server *server, mode_t mask, uint32_t incarnation,
@@ -196,13 +202,13 @@ _Noreturn static void run_server(const struct server_config *config, uint32_t in
         result = create_shares(&server, mask, incarnation, &err);
     for (unsigned i = 1; result == 0 && i < WORKERS; i++) {
         pthread_t thread;
-        result = thread_start(&thread, "files-worker", work, &server, &err);
+        result = thread_start(&thread, "files-worker", help, &server, &err);
     }
     if (result < 0) {
         log_error("files", "the file server cannot start: %s", err.text);
         _exit(FAILED);
     }
-    work(&server);
+    work(&server, true);
     _exit(0);
 }
 

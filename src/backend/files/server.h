@@ -17,6 +17,7 @@ struct server_share {
 struct server_config {
     struct server_share shares[SERVER_MAX_SHARES];
     unsigned share_count;
+    bool may_spin; /* there are CPUs that the guest does not need */
     struct channel *channel;
     /* Called by each server before it serves: gives away what it does not need, and
      * keeps the descriptors of the shares and the working directory. Negative: the

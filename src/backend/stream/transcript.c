@@ -41,9 +41,10 @@ int transcript_open(const char *path, const struct lock_port *lock, struct trans
         return error_set(err, -ENOMEM, "cannot open '%s': out of memory", path);
     transcript->lock = *lock;
     transcript->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (transcript->fd < 0 || fstat(transcript->fd, &status) < 0 || !S_ISREG(status.st_mode)) {
-        int result = error_set(err, errno ? -errno : -EINVAL, "cannot open log file '%s': %s", path,
-                               errno ? strerror(errno) : "it is no regular file");
+    int result = transcript->fd < 0 || fstat(transcript->fd, &status) < 0 ? -errno : 0;
+    if (result < 0 || !S_ISREG(status.st_mode)) {
+        result = error_set(err, result < 0 ? result : -EINVAL, "cannot open log file '%s': %s",
+                           path, result < 0 ? strerror(-result) : "it is no regular file");
         if (transcript->fd >= 0)
             close(transcript->fd);
         free(transcript);

@@ -162,9 +162,10 @@ static pid_t server_pid(void)
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", files_keeper(files),
              files_keeper(files));
     for (unsigned i = 0; i < 2000 && pid == 0; i++) {
+        char text[32] = "";
         FILE *file = fopen(path, "r");
-        if (file && fscanf(file, "%d", &pid) != 1)
-            pid = 0;
+        if (file && fgets(text, sizeof(text), file))
+            pid = (int)strtol(text, NULL, 10);
         if (file)
             fclose(file);
         if (pid == 0)

@@ -120,6 +120,7 @@ CLIENT struct fuse_attr entry_attr(const struct client *c)
 
 CLIENT int lookup(struct client *c, uint64_t folder, const char *name, uint64_t *node)
 {
+    *node = 0;
     begin(c, FUSE_LOOKUP, folder);
     put_name(c, name);
     int result = finish(c);
@@ -142,6 +143,7 @@ CLIENT int create(struct client *c, uint64_t folder, const char *name, unsigned 
 {
     struct fuse_create_in in = {.flags = O_RDWR | O_CREAT, .mode = S_IFREG | mode};
 
+    *node = *fh = 0;
     begin(c, FUSE_CREATE, folder);
     put(c, &in, sizeof(in));
     put_name(c, name);
@@ -158,6 +160,7 @@ CLIENT int make_dir(struct client *c, uint64_t folder, const char *name, unsigne
 {
     struct fuse_mkdir_in in = {.mode = mode};
 
+    *node = 0;
     begin(c, FUSE_MKDIR, folder);
     put(c, &in, sizeof(in));
     put_name(c, name);
@@ -205,6 +208,7 @@ CLIENT int open_node(struct client *c, unsigned opcode, uint64_t node, unsigned 
 {
     struct fuse_open_in in = {.flags = flags};
 
+    *fh = 0;
     begin(c, opcode, node);
     put(c, &in, sizeof(in));
     int result = finish(c);
@@ -247,6 +251,7 @@ CLIENT int get_attr(struct client *c, uint64_t node, struct fuse_attr *attr)
     struct fuse_getattr_in in = {0};
     struct fuse_attr_out out;
 
+    *attr = (struct fuse_attr){0};
     begin(c, FUSE_GETATTR, node);
     put(c, &in, sizeof(in));
     int result = finish(c);

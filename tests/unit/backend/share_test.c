@@ -165,6 +165,7 @@ TEST(share, names_that_are_more_than_a_name_are_refused)
 TEST(share, symbolic_links_are_never_followed)
 {
     uint64_t node;
+    uint64_t other;
     uint64_t fh;
     char path[128];
 
@@ -181,9 +182,9 @@ TEST(share, symbolic_links_are_never_followed)
     CHECK_EQ(with_names(c, FUSE_READLINK, node, "", NULL), 0);
     CHECK_EQ(memcmp(answer(c), path, strlen(path)), 0);
     /* Made where a link is: the link stays. */
-    CHECK_EQ(create(c, FUSE_ROOT, "file-link", 0644, &node, &fh), -EEXIST);
+    CHECK_EQ(create(c, FUSE_ROOT, "file-link", 0644, &other, &fh), -EEXIST);
     CHECK_EQ(lookup(c, FUSE_ROOT, "folder-link", &node), 0);
-    CHECK_EQ(lookup(c, node, "secret", &node), -ENOTDIR);
+    CHECK_EQ(lookup(c, node, "secret", &other), -ENOTDIR);
     CHECK_EQ(open_node(c, FUSE_OPENDIR, node, 0, &fh), -ENOTDIR);
     check_host(path, "secret");
     struct stat st;
@@ -368,13 +369,13 @@ TEST(share, attributes_of_the_guest_mean_nothing_to_the_host)
 TEST(share, read_only_refuses_every_change)
 {
     uint64_t node;
+    uint64_t made;
     uint64_t fh;
 
     setup((struct share_config){.read_only = true});
     write_host(host("file"), "text");
     CHECK_EQ(lookup(c, FUSE_ROOT, "file", &node), 0);
-    CHECK_EQ(create(c, FUSE_ROOT, "new", 0644, &node, &fh), -EROFS);
-    uint64_t made;
+    CHECK_EQ(create(c, FUSE_ROOT, "new", 0644, &made, &fh), -EROFS);
     CHECK_EQ(make_dir(c, FUSE_ROOT, "new", 0755, &made), -EROFS);
     CHECK_EQ(make_node(c, FUSE_ROOT, "new", S_IFREG, 0), -EROFS);
     CHECK_EQ(with_names(c, FUSE_SYMLINK, FUSE_ROOT, "new", "x"), -EROFS);
@@ -514,7 +515,7 @@ static unsigned list(unsigned opcode, uint64_t node, size_t room, uint8_t *seen)
             const char *bytes = (const char *)answer(c) + at + head;
             memcpy(&entry, bytes, sizeof(entry));
             if (bytes[sizeof(entry)] == 'f')
-                seen[atoi(bytes + sizeof(entry) + 1)]++;
+                seen[strtol(bytes + sizeof(entry) + 1, NULL, 10)]++;
             at += (head + sizeof(entry) + entry.name_size + 7) & ~(size_t)7;
             in.offset = entry.next;
             entries++;

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * JSON in files. */
+#include "manager/json_file.h"
+
+#include "host/file.h"
+
+json_t *json_file_read(const char *path)
+{
+    struct file_bytes text;
+    json_error_t error;
+
+    if (file_read(path, "file", JSON_FILE_MOST, &text, NULL) < 0)
+        return NULL;
+    json_t *json = json_loadb((const char *)text.bytes, text.size, JSON_REJECT_DUPLICATES, &error);
+    file_bytes_free(&text);
+    return json;
+}
