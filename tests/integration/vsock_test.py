@@ -167,6 +167,22 @@ def _(folder):
                    f"{before} descriptors as at first")
 
 
+@case("64 who say nothing give way, the oldest first", limit_s=120)
+def _(folder):
+    machine = with_vsock(folder)
+    listen_in_guest(machine, 5000)
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(64)]
+    for other in silent:
+        other.connect(str(folder / "v.sock"))
+    client = Client(folder, 5000)
+    check(client.line().startswith("OK "), "no OK while 64 say nothing")
+    silent[0].settimeout(PATIENCE_S)
+    with contextlib.suppress(ConnectionResetError):
+        check_equal(silent[0].recv(1), b"", "what the oldest gets before it is sent away")
+    for other in [*silent, client.socket]:
+        other.close()
+
+
 @case("a reader that stops holds the guest up and costs no memory", limit_s=120)
 def _(folder):
     machine = with_vsock(folder)

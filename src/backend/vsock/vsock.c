@@ -42,6 +42,7 @@ struct connection {
     /* Loop thread: */
     int fd; /* -1: none; or the port is served here */
     bool is_watched;
+    uint64_t number; /* of those from the host, in order */
     char greeting[GREETING_MOST];
     unsigned greeting_size;
 
@@ -78,6 +79,7 @@ struct vsock {
     struct place place;
     struct vsock_handler handler;
     uint32_t next_port;
+    uint64_t accepted;                 /* connections from the host, ever */
     struct refusal refusals[REFUSALS]; /* that wait for room */
     unsigned refusal_count;
     struct connection connections[VSOCK_MAX_CONNECTIONS];
@@ -569,6 +571,22 @@ void vsock_service(struct vsock *vsock)
         serve(&vsock->connections[i]);
 }
 
+/* Who has connected and says nothing, longest first, makes room for others. */
+static void drop_silent(struct vsock *vsock)
+{
+    struct connection *oldest = NULL;
+
+    for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++) {
+        struct connection *connection = &vsock->connections[i];
+        if (connection->state == FREE)
+            return;
+        if (connection->state == GREETING && (!oldest || connection->number < oldest->number))
+            oldest = connection;
+    }
+    if (oldest)
+        drop(oldest);
+}
+
 static void on_accept(void *owner, unsigned events)
 {
     struct vsock *vsock = owner;
@@ -577,6 +595,7 @@ static void on_accept(void *owner, unsigned events)
     (void)events;
     if (fd < 0)
         return;
+    drop_silent(vsock);
     lock(vsock);
     struct connection *connection = take_free(vsock, GREETING);
     unlock(vsock);
@@ -585,6 +604,7 @@ static void on_accept(void *owner, unsigned events)
         return;
     }
     connection->fd = fd;
+    connection->number = vsock->accepted++;
     serve(connection);
 }
 

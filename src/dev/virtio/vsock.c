@@ -9,7 +9,8 @@ enum {
     DEVICE_ID = 19,
     RECEIVE_QUEUE = 0, /* to the guest */
     TRANSMIT_QUEUE = 1,
-    EVENT_QUEUE = 2, /* the device has none to report: its CID does not change */
+    EVENT_QUEUE = 2,
+    EVENT_SIZE = 4,
     QUEUE_SIZE = 128,
     PACKET_BUDGET = 4 * QUEUE_SIZE,
 
@@ -134,6 +135,20 @@ static void take_packets(struct virtio_vsock *vsock)
     virtio_work_waits(&vsock->virtio);
 }
 
+/* VIRTIO_VSOCK_EVENT_TRANSPORT_RESET (5.10.6.7). */
+static void tell_reset(struct virtio_vsock *vsock)
+{
+    static const uint8_t event[EVENT_SIZE] = {0};
+    const struct virtio_chain *chain =
+        vsock->owes_reset ? virtio_pop(&vsock->virtio, EVENT_QUEUE) : NULL;
+
+    if (!chain)
+        return;
+    vsock->owes_reset = false;
+    size_t written = virtio_chain_write(chain, vsock->config.space, 0, event, sizeof(event));
+    virtio_push(&vsock->virtio, EVENT_QUEUE, &chain->token, (uint32_t)written);
+}
+
 static void vsock_notify(struct virtio_device *device, unsigned queue)
 {
     struct virtio_vsock *vsock = CONTAINER_OF(device, struct virtio_vsock, virtio);
@@ -141,6 +156,8 @@ static void vsock_notify(struct virtio_device *device, unsigned queue)
 
     if (queue == TRANSMIT_QUEUE)
         take_packets(vsock);
+    if (queue == EVENT_QUEUE)
+        tell_reset(vsock);
     if (queue == RECEIVE_QUEUE && vsock->wants_room) {
         vsock->wants_room = false;
         port->writable(port->owner);
@@ -152,6 +169,7 @@ static void vsock_type_reset(struct virtio_device *device)
     struct virtio_vsock *vsock = CONTAINER_OF(device, struct virtio_vsock, virtio);
 
     vsock->wants_room = false;
+    vsock->owes_reset = false;
     vsock->config.port.reset(vsock->config.port.owner);
 }
 
@@ -172,12 +190,17 @@ static void vsock_reset(void *object)
     virtio_device_reset(&vsock->virtio);
 }
 
-/* Connections are not saved; the guest finds them reset when it uses them. */
+/* Connections are not saved: the guest is told that they are gone. */
 static int vsock_loaded(void *object, struct error *err)
 {
     struct virtio_vsock *vsock = object;
+    int result = virtio_device_loaded(&vsock->virtio, err);
 
-    return virtio_device_loaded(&vsock->virtio, err);
+    if (result < 0)
+        return result;
+    vsock->owes_reset = true;
+    tell_reset(vsock);
+    return 0;
 }
 
 static const struct state_field vsock_fields[] = {

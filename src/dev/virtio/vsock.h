@@ -16,6 +16,7 @@ struct virtio_vsock_config {
 struct virtio_vsock {
     struct virtio_device virtio;
     bool wants_room; /* send() found no buffer */
+    bool owes_reset; /* the driver is to be told that all connections are gone */
     struct virtio_vsock_config config;
     uint8_t payload[VSOCK_PACKET_MOST]; /* scratch */
 };
