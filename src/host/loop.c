@@ -11,7 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define MAX_WATCHES 64
+#define MAX_WATCHES 256
 #define BATCH       16
 
 struct watch {
