@@ -62,8 +62,9 @@ class Doppel:
     # ---- what it prints ----
 
     def errors(self):
-        self.errors_file.seek(0)
-        return self.errors_file.read().decode(errors="replace")
+        # Where a file is read from, whoever still writes to it would go on writing.
+        size = os.fstat(self.errors_file.fileno()).st_size
+        return os.pread(self.errors_file.fileno(), size, 0).decode(errors="replace")
 
     def read(self, wait_s=0.0):
         """Takes what there is. False: the output is at its end."""
