@@ -710,6 +710,25 @@ def _(folder):
     check_in("Linux version", machines.run("logs", "linux"), "log")
 
 
+@case("a guest works in a shared folder behind the sandbox", limit_s=60)
+def _(folder):
+    shared = folder / "shared"
+    shared.mkdir()
+    (shared / "file").write_text("0123456789")
+    work = ("mkdir -p /mnt && mount -t virtiofs share0 /mnt && cd /mnt && chmod 600 file && "
+            "chmod 4755 file && truncate -s 4 file && mv file moved && ln moved again && "
+            "mkdir -m 2755 sub && ln -s /etc/passwd sub/link && touch -d 2001-02-03 again && "
+            "chown 1000:1000 again && rm moved && sync && stat -c %a-%u again && df . && cat again")
+    machine = Doppel(f"--initrd={guests.initramfs('virtiofs', work)}", "-v", f"{shared}:/mnt",
+                     "--memory=256M", guests.kernel(), terminal=False)
+    machine.check_exit(0, 50)
+    output = bytes(machine.output).decode(errors="replace")
+    check_in("doppel: exit 0", output, "end of the guest")
+    check_in("0123", output, "content")
+    check_equal((shared / "again").stat().st_mode & 0o7000, 0, "setuid on the host")
+    check_equal((shared / "sub").stat().st_mode & 0o7000, 0, "setgid on the host")
+
+
 if __name__ == "__main__":
     process.no_core_dumps()
     tap.main(__doc__.splitlines()[0])

@@ -462,7 +462,7 @@ static int attach_socket_filter(void)
 
 static int mount_something(void)
 {
-    return got(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, NULL));
+    return got(syscall(SYS_mount, "none", outside, "tmpfs", 0, NULL));
 }
 
 static int use_new_mount_calls(void)
@@ -706,11 +706,11 @@ static const struct act {
     ACT(gain_capabilities, NAMESPACES | FILTER, EVERY, false),
     ACT(become_dumpable, FILTER, EVERY, true),
     ACT(change_own_filter, FILTER, EVERY, false),
-    ACT(name_host, NAMESPACES | FILTER, EVERY, false),
-    ACT(set_clock, NAMESPACES | FILTER, EVERY, false),
-    ACT(load_module, NAMESPACES | FILTER, EVERY, false),
-    ACT(reboot_host, NAMESPACES | FILTER, EVERY, false),
-    ACT(use_ports, NAMESPACES | FILTER, EVERY, false),
+    ACT(name_host, FILTER, EVERY, false),
+    ACT(set_clock, FILTER, EVERY, false),
+    ACT(load_module, FILTER, EVERY, false),
+    ACT(reboot_host, FILTER, EVERY, false),
+    ACT(use_ports, FILTER, EVERY, false),
     ACT(type_into_terminal, FILTER, EVERY, false),
     ACT(ask_for_signals_of_terminal, FILTER, EVERY, true),
     ACT(call_bpf, FILTER, EVERY, false),
@@ -786,17 +786,12 @@ static void enter_and(enum sandbox_role role, unsigned layers, int (*act)(void))
     _exit(result ? result : act());
 }
 
-/* The computer that tests run on is not harmed by an act that nothing refuses, though its user be root. */
-static void protect_host(void)
+/* The computer that tests run on is not harmed by an act that nothing refuses, though its user be root: mounts and
+ * names stay here. */
+static bool protect_host(void)
 {
-    const struct rlimit none = {0, 0};
-
-    setrlimit(RLIMIT_CORE, &none);
-    if (geteuid() != 0)
-        return;
-    if (unshare(CLONE_NEWNS | CLONE_NEWUTS) < 0 ||
-        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-        _exit(FAILED_TO_ENTER);
+    return geteuid() != 0 || (unshare(CLONE_NEWNS | CLONE_NEWUTS) == 0 &&
+                              mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 }
 
 static int status_of(enum sandbox_role role, unsigned layers, int (*act)(void))
@@ -805,7 +800,8 @@ static int status_of(enum sandbox_role role, unsigned layers, int (*act)(void))
     pid_t pid = fork();
 
     if (pid == 0) {
-        protect_host();
+        const struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
         if (layers == 0)
             _exit(act());
         enter_and(role, layers, act);
@@ -1146,6 +1142,10 @@ int main(void)
         TESTS(sandbox, a_role_without_a_filter_is_refused),
     };
 
+    if (!protect_host()) {
+        printf("1..0 # SKIP root without mount namespaces: an act could harm this computer\n");
+        return 0;
+    }
     make_outside();
     cmocka_set_message_output(CM_OUTPUT_TAP);
     int result = cmocka_run_group_tests(tests, NULL, NULL);
