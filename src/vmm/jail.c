@@ -112,7 +112,7 @@ static struct sandbox_config describe(const struct vm *vm)
     return config;
 }
 
-/* A filter takes half a millisecond to make. */
+/* Filters are made at every start: only those that are needed. */
 static unsigned roles_of(const struct vm *vm)
 {
     return ROLE(HART) | ROLE(LOOP) | (vm->io_pool ? ROLE(IO) : 0) |
