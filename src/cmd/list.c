@@ -162,6 +162,29 @@ static const char *format_size(json_t *bytes, char *to, size_t size)
     return to;
 }
 
+/* As JSON, or by `print`, which borrows the list. */
+static int list_all(struct cmd_words *words, int argc, char **argv, bool with_stats,
+                    void (*print)(json_t *machines))
+{
+    bool json;
+    int status = cmd_words_parse(words, argc, argv);
+
+    if (status >= 0)
+        return status;
+    if (!wants_json(words, 0, &json))
+        return CMD_BAD_OPTIONS;
+    json_t *machines = describe_all(words, with_stats);
+    if (!machines)
+        return CMD_FAILED;
+    if (json) {
+        print_json(machines);
+        return CMD_OK;
+    }
+    print(machines);
+    json_decref(machines);
+    return CMD_OK;
+}
+
 static void print_list(json_t *machines)
 {
     json_t *machine;
@@ -191,23 +214,8 @@ int cmd_ls(int argc, char **argv)
                               .rows = output_rows,
                               .row_count = ARRAY_LEN(output_rows),
                               .most = ARRAY_LEN(words.plain)};
-    bool json;
-    int status = cmd_words_parse(&words, argc, argv);
 
-    if (status >= 0)
-        return status;
-    if (!wants_json(&words, 0, &json))
-        return CMD_BAD_OPTIONS;
-    json_t *machines = describe_all(&words, false);
-    if (!machines)
-        return CMD_FAILED;
-    if (json) {
-        print_json(machines);
-        return CMD_OK;
-    }
-    print_list(machines);
-    json_decref(machines);
-    return CMD_OK;
+    return list_all(&words, argc, argv, false, print_list);
 }
 
 /* "key: value" lines, arrays as words. */
@@ -307,23 +315,8 @@ int cmd_stats(int argc, char **argv)
                               .rows = output_rows,
                               .row_count = ARRAY_LEN(output_rows),
                               .most = ARRAY_LEN(words.plain)};
-    bool json;
-    int status = cmd_words_parse(&words, argc, argv);
 
-    if (status >= 0)
-        return status;
-    if (!wants_json(&words, 0, &json))
-        return CMD_BAD_OPTIONS;
-    json_t *machines = describe_all(&words, true);
-    if (!machines)
-        return CMD_FAILED;
-    if (json) {
-        print_json(machines);
-        return CMD_OK;
-    }
-    print_stats(machines);
-    json_decref(machines);
-    return CMD_OK;
+    return list_all(&words, argc, argv, true, print_stats);
 }
 
 /* The same machine in an earlier list; borrowed, or NULL. */

@@ -54,18 +54,11 @@ static int allow_memory(scmp_filter_ctx context)
                                          SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
-/* abort(), what ends us when a handler is done, and the end of helpers. */
-static int allow_signals(scmp_filter_ctx context, const struct sandbox_config *config,
-                         enum sandbox_role role)
+/* abort(), and what ends us when a handler is done. */
+static int allow_signals(scmp_filter_ctx context)
 {
-    int result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                                  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
-
-    for (unsigned i = 0; i < config->child_count && role == SANDBOX_LOOP && result == 0; i++)
-        result = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(kill), 2,
-                                  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)config->children[i]),
-                                  SCMP_A1(SCMP_CMP_EQ, SIGKILL));
-    return result;
+    return seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 }
 
 /* A call whose argument number `index` has, under `mask`, the value `wanted`. */
@@ -151,7 +144,7 @@ static int add_rules(scmp_filter_ctx context, const struct sandbox_config *confi
     if (result == 0)
         result = allow_conditions(context, bits);
     if (result == 0)
-        result = allow_signals(context, config, role);
+        result = allow_signals(context);
     if (result == 0 && role == SANDBOX_SERVER)
         result = allow_threads(context);
     return result;

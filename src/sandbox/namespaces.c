@@ -49,8 +49,8 @@ int sandbox_unshare(const struct sandbox_config *config, struct error *err)
     gid_t gid = getegid();
     /* Root has rights to other users' files in its own user namespace only. */
     bool stays_root = config->serves_files && uid == 0;
-    int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
-                (stays_root ? 0 : CLONE_NEWUSER) | (config->keeps_network ? 0 : CLONE_NEWNET);
+    int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET |
+                (stays_root ? 0 : CLONE_NEWUSER);
 
     /* What is forbidden here, by a sysctl, an LSM or a filter of a container's, is no mistake. */
     if (unshare(flags) < 0)

@@ -105,7 +105,7 @@ int sandbox_restrict_files(const struct sandbox_config *config, int *version, st
         return 0; /* this kernel has none, or it is switched off */
     const struct ruleset_attr attr = {
         .files = known_rights(abi),
-        .net = abi >= 4 && !config->keeps_network ? NET_RIGHTS : 0,
+        .net = abi >= 4 ? NET_RIGHTS : 0,
         .scopes = abi >= 6 ? SCOPES : 0,
     };
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);

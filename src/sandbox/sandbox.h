@@ -24,8 +24,7 @@ enum sandbox_role {
     SANDBOX_ROLE_COUNT,
 };
 
-#define SANDBOX_MAX_FOLDERS  16
-#define SANDBOX_MAX_CHILDREN 8
+#define SANDBOX_MAX_FOLDERS 16
 
 /* What is enforced; some hosts lack some. */
 struct sandbox_layers {
@@ -41,15 +40,11 @@ struct sandbox_config {
     int shared[SANDBOX_MAX_FOLDERS];
     bool shared_read_only[SANDBOX_MAX_FOLDERS];
     unsigned shared_count;
-    /* Processes that a thread of SANDBOX_LOOP may end by SIGKILL. */
-    pid_t children[SANDBOX_MAX_CHILDREN];
-    unsigned child_count;
     /* Threads of SANDBOX_HART carry out requests to disks and folders themselves (virtual time). */
     bool harts_do_everything;
     /* The process keeps its working folder, and with the rights of root those to all files: to serve folders of many
      * users. */
     bool serves_files;
-    bool keeps_network; /* no network namespace of its own, for who talks to the host's network */
 };
 
 struct sandbox;

@@ -97,18 +97,11 @@ int jail_connect(void *owner, uint32_t port)
 
 /* ---- rights ---- */
 
-static void allow_children(const struct vm *vm, struct sandbox_config *config)
-{
-    if (vm->shares.files)
-        config->children[config->child_count++] = files_keeper(vm->shares.files);
-}
-
 /* What is known only when all is open. */
 static struct sandbox_config describe(const struct vm *vm)
 {
     struct sandbox_config config = {.harts_do_everything = vm->config->icount};
 
-    allow_children(vm, &config);
     return config;
 }
 
