@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cmd/machine.h"
+#include "host/file.h"
 #include "host/unix_socket.h"
 #include "manager/ssh.h"
 
@@ -203,20 +204,6 @@ int cmd_cp(int argc, char **argv)
 
 /* ---- proxy ---- */
 
-static bool write_all(int fd, const char *bytes, size_t size)
-{
-    while (size) {
-        ssize_t written = write(fd, bytes, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        bytes += written;
-        size -= (size_t)written;
-    }
-    return true;
-}
-
 /* Copies what there is. False: the end, or nobody takes it. */
 static bool copy(int from, int to, char *bytes)
 {
@@ -224,7 +211,7 @@ static bool copy(int from, int to, char *bytes)
 
     if (count < 0)
         return errno == EINTR || errno == EAGAIN;
-    return count > 0 && write_all(to, bytes, (size_t)count);
+    return count > 0 && file_put(to, bytes, (size_t)count) == 0;
 }
 
 /* Both ways, until the guest closes. */

@@ -3,6 +3,7 @@
 #include "cmd/console.h"
 
 #include "cmd/machine.h"
+#include "host/file.h"
 #include "host/terminal.h"
 #include "host/unix_socket.h"
 
@@ -17,20 +18,6 @@
 #define ESCAPE    0x1d /* Ctrl-] */
 #define FOLLOW_MS 200
 
-static bool write_all(int fd, const char *bytes, size_t size)
-{
-    while (size) {
-        ssize_t written = write(fd, bytes, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        bytes += written;
-        size -= (size_t)written;
-    }
-    return true;
-}
-
 /* What the user types, without the key that leaves. False: it was typed, or there is no more. */
 static bool send_keys(int fd, bool is_raw)
 {
@@ -40,7 +27,7 @@ static bool send_keys(int fd, bool is_raw)
     if (count <= 0)
         return count < 0 && errno == EINTR;
     const char *escape = is_raw ? memchr(keys, ESCAPE, (size_t)count) : NULL;
-    return write_all(fd, keys, escape ? (size_t)(escape - keys) : (size_t)count) && !escape;
+    return file_put(fd, keys, escape ? (size_t)(escape - keys) : (size_t)count) == 0 && !escape;
 }
 
 /* Until the user or the machine leaves; true: the machine. */
@@ -54,7 +41,7 @@ static bool attach(int fd, bool is_raw)
             return true;
         if (ends[1].revents) {
             ssize_t count = read(fd, bytes, sizeof(bytes));
-            if (count <= 0 || !write_all(STDOUT_FILENO, bytes, (size_t)count))
+            if (count <= 0 || file_put(STDOUT_FILENO, bytes, (size_t)count) < 0)
                 return true;
         }
         if (ends[0].revents && !send_keys(fd, is_raw)) {
@@ -113,7 +100,7 @@ static bool print_from(int fd, off_t *at)
     if (fstat(fd, &status) == 0 && status.st_size < *at)
         *at = status.st_size;
     while ((count = pread(fd, bytes, sizeof(bytes), *at)) > 0) {
-        if (!write_all(STDOUT_FILENO, bytes, (size_t)count))
+        if (file_put(STDOUT_FILENO, bytes, (size_t)count) < 0)
             return false;
         *at += count;
     }

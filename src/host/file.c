@@ -161,8 +161,10 @@ void file_bytes_free(struct file_bytes *file)
     *file = (struct file_bytes){0};
 }
 
-static int write_all(int fd, const uint8_t *from, size_t size)
+int file_put(int fd, const void *bytes, size_t size)
 {
+    const uint8_t *from = bytes;
+
     for (size_t done = 0; done < size;) {
         ssize_t put = write(fd, from + done, size - done);
         if (put < 0 && errno == EINTR)
@@ -181,7 +183,7 @@ static int write_special(const char *path, const uint8_t *from, size_t size)
 
     if (fd < 0)
         return -errno;
-    int result = write_all(fd, from, size);
+    int result = file_put(fd, from, size);
     if (close(fd) < 0 && result == 0)
         result = -errno;
     return result;
@@ -198,7 +200,7 @@ static int write_regular(const char *path, const uint8_t *from, size_t size)
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return -errno;
-    int result = write_all(fd, from, size);
+    int result = file_put(fd, from, size);
     if (close(fd) < 0 && result == 0)
         result = -errno;
     if (result == 0 && rename(temporary, path) < 0)

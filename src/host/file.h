@@ -67,6 +67,9 @@ MUST_CHECK int file_lock_take(const char *path, struct file_lock *lock, struct e
 /* Accepts a zeroed one. */
 void file_lock_release(struct file_lock *lock);
 
+/* Writes all of it to a descriptor that blocks. 0 or a negative errno; a part may be written. */
+MUST_CHECK int file_put(int fd, const void *bytes, size_t size);
+
 /* Replaces `path` by `size` bytes atomically: written beside it, then renamed. A
  * device, FIFO or terminal is written to instead. */
 MUST_CHECK int file_write(const char *path, const void *bytes, size_t size, struct error *err);
