@@ -9,8 +9,10 @@
 #include "backend/block/overlay.h"
 #include "backend/block/qcow2.h"
 #include "backend/block/raw.h"
+#include "backend/block/vectors.h"
 #include "base/endian.h"
 #include "base/log.h"
+#include "port/block.h"
 
 #define HEAD_SIZE     OVERLAY_HEADER_SIZE
 #define IDENTIFY_HEAD (4 * MIB)
@@ -41,6 +43,16 @@ int disk_image_write(struct disk_image *image, const void *from, size_t size, ui
 int disk_image_flush(struct disk_image *image)
 {
     return image->ops->flush ? image->ops->flush(image) : 0;
+}
+
+int disk_image_read_below(struct disk_image *below, struct iovec *vectors, unsigned count,
+                          uint64_t offset)
+{
+    struct iovec inside[BLOCK_MAX_SEGMENTS];
+    unsigned inside_count =
+        vectors_until(vectors, count, offset, below ? below->size_bytes : 0, inside);
+
+    return inside_count ? below->ops->read(below, inside, inside_count, offset) : 0;
 }
 
 /* ---- identity ---- */

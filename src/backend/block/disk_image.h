@@ -65,6 +65,11 @@ MUST_CHECK int disk_image_write(struct disk_image *image, const void *from, size
                                 uint64_t offset);
 MUST_CHECK int disk_image_flush(struct disk_image *image);
 
+/* Of what another image leaves to the one below it: behind the end of that one, or if it is
+ * NULL, there are zeroes. */
+MUST_CHECK int disk_image_read_below(struct disk_image *below, struct iovec *vectors,
+                                     unsigned count, uint64_t offset);
+
 /* For formats without an identity of their own: a hash of the file's first 4 MiB, last
  * 64 KiB and 256 places between. It finds a file that was replaced, or that a machine has
  * written to. Reads at most 6 MiB. */

@@ -99,22 +99,6 @@ static uint64_t cluster_bytes(const struct overlay *overlay, uint64_t cluster)
 
 /* ---- reading ---- */
 
-static int read_base(const struct overlay *overlay, struct iovec *vectors, unsigned count,
-                     uint64_t offset)
-{
-    uint64_t size = vectors_size(vectors, count);
-    uint64_t base_size = overlay->base ? overlay->base->size_bytes : 0;
-    uint64_t inside = offset < base_size ? MIN(base_size - offset, size) : 0;
-    struct iovec part[BLOCK_MAX_SEGMENTS];
-
-    if (inside < size)
-        vectors_zero(part, vectors_slice(vectors, count, inside, size - inside, part));
-    if (inside == 0)
-        return 0;
-    unsigned part_count = vectors_slice(vectors, count, 0, inside, part);
-    return overlay->base->ops->read(overlay->base, part, part_count, offset);
-}
-
 /* The end of the clusters from the one at `offset` on that are of one kind, at most `end`;
  * bytes. */
 static uint64_t find_run(struct overlay *overlay, uint64_t offset, uint64_t end,
@@ -136,7 +120,7 @@ static int read_run(struct overlay *overlay, enum overlay_cluster kind, struct i
 {
     switch (kind) {
     case OVERLAY_BASE:
-        return read_base(overlay, vectors, count, offset);
+        return disk_image_read_below(overlay->base, vectors, count, offset);
     case OVERLAY_DATA:
         return block_file_read(&overlay->file, vectors, count, file_offset(overlay, offset));
     case OVERLAY_ZERO:

@@ -114,30 +114,10 @@ static int find_run(struct qcow2 *qcow2, uint64_t offset, uint64_t end, struct q
 static int read_data(const struct qcow2 *qcow2, struct iovec *vectors, unsigned count,
                      uint64_t offset)
 {
-    uint64_t size = vectors_size(vectors, count);
-    uint64_t inside = offset < qcow2->file.size ? MIN(qcow2->file.size - offset, size) : 0;
-    struct iovec part[BLOCK_MAX_SEGMENTS];
+    struct iovec inside[BLOCK_MAX_SEGMENTS];
+    unsigned inside_count = vectors_until(vectors, count, offset, qcow2->file.size, inside);
 
-    if (inside < size)
-        vectors_zero(part, vectors_slice(vectors, count, inside, size - inside, part));
-    unsigned part_count = vectors_slice(vectors, count, 0, inside, part);
-    return block_file_read(&qcow2->file, part, part_count, offset);
-}
-
-static int read_backing(const struct qcow2 *qcow2, struct iovec *vectors, unsigned count,
-                        uint64_t offset)
-{
-    uint64_t size = vectors_size(vectors, count);
-    uint64_t below = qcow2->backing ? qcow2->backing->size_bytes : 0;
-    uint64_t inside = offset < below ? MIN(below - offset, size) : 0;
-    struct iovec part[BLOCK_MAX_SEGMENTS];
-
-    if (inside < size)
-        vectors_zero(part, vectors_slice(vectors, count, inside, size - inside, part));
-    if (inside == 0)
-        return 0;
-    unsigned part_count = vectors_slice(vectors, count, 0, inside, part);
-    return qcow2->backing->ops->read(qcow2->backing, part, part_count, offset);
+    return inside_count ? block_file_read(&qcow2->file, inside, inside_count, offset) : 0;
 }
 
 /* A cluster becomes exactly as large as it has to be, or it is an error. */
@@ -184,7 +164,7 @@ static int read_run(struct qcow2 *qcow2, const struct qcow2_mapping *mapping, st
 {
     switch (mapping->kind) {
     case QCOW2_UNALLOCATED:
-        return read_backing(qcow2, vectors, count, offset);
+        return disk_image_read_below(qcow2->backing, vectors, count, offset);
     case QCOW2_ZERO:
         vectors_zero(vectors, count);
         return 0;

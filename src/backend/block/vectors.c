@@ -64,3 +64,14 @@ void vectors_zero(const struct iovec *vectors, unsigned count)
     for (unsigned i = 0; i < count; i++)
         memset(vectors[i].iov_base, 0, vectors[i].iov_len);
 }
+
+unsigned vectors_until(const struct iovec *vectors, unsigned count, uint64_t offset, uint64_t end,
+                       struct iovec *out)
+{
+    uint64_t size = vectors_size(vectors, count);
+    uint64_t inside = offset < end ? MIN(end - offset, size) : 0;
+
+    if (inside < size)
+        vectors_zero(out, vectors_slice(vectors, count, inside, size - inside, out));
+    return vectors_slice(vectors, count, 0, inside, out);
+}

@@ -20,4 +20,9 @@ unsigned vectors_advance(struct iovec *vectors, unsigned first, unsigned count, 
 /* Copies out of the vectors, from their beginning; fills them with zeroes. */
 void vectors_gather(const struct iovec *vectors, unsigned count, uint8_t *to);
 void vectors_scatter(const struct iovec *vectors, unsigned count, const uint8_t *from);
+/* The vectors are for bytes from `offset` on of something that ends at `end`: those before are
+ * in `out`, which has room for `count`, afterwards, and those behind are zeroes. Returns how many
+ * it takes. */
+unsigned vectors_until(const struct iovec *vectors, unsigned count, uint64_t offset, uint64_t end,
+                       struct iovec *out);
 void vectors_zero(const struct iovec *vectors, unsigned count);
