@@ -63,7 +63,7 @@ lockstep:
 
 # Faults in full: crashes, full disks, helpers that die, garbage, thousands of starts.
 faults: all
-	@status=0; for suite in disks durability hostile lifecycle net shares vsock; do \
+	@status=0; for suite in disks durability hostile lifecycle neighbours net shares vsock; do \
 	    echo "# $$suite"; \
 	    tests/integration/$${suite}_test.py --long $(BUILD)/doppel || status=1; \
 	done; exit $$status
