@@ -124,7 +124,11 @@ int jail_enter(struct vm *vm, struct error *err)
     if (result == 0)
         result = sandbox_enter(vm->sandbox, &vm->layers, err);
     if (result == 0 && !vm->layers.namespaces)
-        log_info("sandbox", "this host allows no user namespaces: one layer is missing");
+        log_warn("sandbox", "this host allows no user namespaces: the sandbox lacks that layer "
+                            "('doppel doctor' tells more)");
+    if (result == 0 && vm->layers.landlock == 0)
+        log_warn("sandbox", "this host has no Landlock: the sandbox lacks that layer ('doppel "
+                            "doctor' tells more)");
     return result;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What Debian's own programs in a guest made durable is there after doppel was killed.
+"""What Debian's own programs in a guest made durable is there after doppel was killed, and what
+becomes of images that others change.
 
     durability_test.py DOPPEL [--long] [--only REGEX]
 
@@ -227,6 +228,51 @@ def _(folder):
         check_package(text, number, before)
         before = text
     tap.comment(f"{rounds.flushed} packages were installed")
+
+
+# ---- images that are changed by others ----
+
+# Writes a block and reads it back, past the guest's cache, each time that it is told to.
+STEPS = """
+n=0
+while read go; do
+    n=$((n + 1))
+    dd if=/dev/zero bs=4k count=1 2>/dev/null | tr '\\0' $n >/tmp/block
+    dd if=/tmp/block of=/dev/vda bs=4k seek=$n oflag=direct conv=notrunc,fsync 2>/dev/null &&
+        dd if=/dev/vda bs=4k skip=$n count=1 iflag=direct 2>/dev/null | cmp - /tmp/block &&
+        echo "kept $n, $(cat /sys/block/vda/size) sectors"
+done
+"""
+
+
+def replace(path):
+    other = path.with_suffix(".other")
+    other.write_bytes(b"other" * 1000)
+    other.rename(path)
+
+
+@case("an image that is grown, protected, replaced or unlinked meanwhile is the guest's still",
+      limit_s=120)
+def _(folder):
+    size = 4 << 20
+    disk = folder / "disk"
+    disk.write_bytes(bytes(size))
+    (folder / "same").hardlink_to(disk)
+    machine = Doppel("--kernel", guests.kernel(), "--initrd", guests.initramfs("virtio_blk", STEPS),
+                     "--append", "loglevel=1", "--disk", disk, terminal=False,
+                     stdin=subprocess.PIPE)
+    machine.expect("guest is ready", BOOT_S)
+    changes = [lambda: None, lambda: os.truncate(disk, 2 * size), lambda: disk.chmod(0o400),
+               lambda: replace(disk), disk.unlink]
+    for number, change in enumerate(changes, 1):
+        change()
+        machine.send("go\n")
+        machine.expect(rf"kept {number}, {size // 512} sectors")
+    machine.terminate()
+    kept = (folder / "same").read_bytes()
+    for number in range(1, len(changes) + 1):
+        check_equal(kept[4096 * number:4096 * (number + 1)], b"%d" % number * 4096,
+                    f"block {number}")
 
 
 if __name__ == "__main__":

@@ -262,7 +262,29 @@ def _(folder):
     check(seen, "no limit was too small")
 
 
-# ---- control while a disk hangs ----
+@case("a host without user namespaces: the machine says what it lacks, and runs in the rest",
+      limit_s=60)
+def _(folder):
+    forbid = "echo 0 >/proc/sys/user/max_user_namespaces && exec"
+    words = ["unshare", "-U", "-r", "sh", "-c"]
+    if not guests.has_program("unshare") or subprocess.run(
+            [*words, f"{forbid} true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        raise tap.Skip("no user namespaces to forbid them in")
+    machines = Machines(folder)
+    launch(machines, "web", SPIN)
+    check_equal(machines.info("web")["namespaces"], True, "namespaces")
+    machines.run("kill", "web")
+    result = subprocess.run([*words, f'{forbid} "$0" start web', str(tap.options.doppel)],
+                            env=machines.environment, capture_output=True, text=True, check=False,
+                            stdin=subprocess.DEVNULL, timeout=30 * tap.slowness)
+    check_equal(result.returncode, 0, f"status of start ({result.stderr!r})")
+    check_in("no user namespaces", machines.run("logs", "--doppel", "web"), "what is said")
+    check_equal(machines.info("web")["namespaces"], False, "namespaces")
+    for task in pathlib.Path(f"/proc/{machines.pid('web')}/task").iterdir():
+        check_in("Seccomp:\t2", (task / "status").read_text(), "status of a thread")
+
+
+# ---- the control protocol ----
 
 @case("the control protocol answers while the guest spins and clients ask all at once", limit_s=60)
 def _(folder):
