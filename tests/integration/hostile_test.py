@@ -478,6 +478,8 @@ def queue_guest(count, seed, device):
             li   s0, {seed * 0x2545f4914f6cdd1d % (1 << 64) | 1}
             li   s2, {count}
             li   s5, 0x84000000     # rings; headers and data lie 64 KiB behind
+            csrr t0, mhartid
+            bnez t0, scribble
             call map_bars
         next:
             call random
@@ -517,6 +519,20 @@ def queue_guest(count, seed, device):
             addi s2, s2, -1
             bnez s2, next
             j    pass
+
+        scribble:               # other harts: bits of rings and headers flip all the time
+            call random
+            srli t0, a0, 52
+            slli t0, t0, 2
+                add  t0, t0, s5
+            lw   t1, 0(t0)
+            srli t2, a0, 20
+            andi t2, t2, 31
+            li   t3, 1
+            sll  t3, t3, t2
+            xor  t1, t1, t3
+            sw   t1, 0(t0)
+            j    scribble
 
         keep_most:              # a0: the offered t0 without some, seldom with others
             srli t1, a0, 59
@@ -663,6 +679,13 @@ def _(folder):
     for device in (MMIO_QUEUES, PCI_QUEUES):
         for seed in seeds():
             run(folder, queue_guest(rounds(3000), seed, device), *disks(folder))
+
+
+@case("virtqueues that another hart rewrites while they are served", limit_s=120)
+def _(folder):
+    for device in (MMIO_QUEUES, PCI_QUEUES):
+        for seed in seeds():
+            run(folder, queue_guest(rounds(3000), seed, device), "--cpus=2", *disks(folder))
 
 
 # ---- memory management ----
