@@ -6,7 +6,6 @@
  * One thread, one loop: wait; take what the host's sockets have, take the guest's
  * frames, send what libslirp made of both. */
 #include "backend/net/user_protocol.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "net_helper/confine.h"
 #include "net_helper/nat.h"
@@ -38,7 +37,16 @@ static void tell(struct user_message *message)
 
 static void log_line(const char *text)
 {
-    struct user_message message = {.kind = USER_LOG, .result = LOG_DEBUG};
+    struct user_message message = {.kind = USER_LOG};
+
+    snprintf(message.text, sizeof(message.text), "%s", text);
+    tell(&message);
+}
+
+/* The last message: why the process ends. */
+static void say_why(const char *text)
+{
+    struct user_message message = {.kind = USER_ENDS};
 
     snprintf(message.text, sizeof(message.text), "%s", text);
     tell(&message);
@@ -132,19 +140,26 @@ static bool turn(struct nat *nat, struct wire *wire)
 
 int main(int argc, char **argv)
 {
+    struct error err = {0};
     uint64_t parent;
 
     if (argc != 2 || !text_parse_u64(argv[1], INT32_MAX, &parent)) {
         fprintf(stderr, "doppel-net: this is a part of doppel, which starts it for --net user\n");
         return 2;
     }
-    if (!confine((pid_t)parent))
+    if (confine((pid_t)parent, &err) < 0) {
+        say_why(err.text);
         return EXIT_FAILURE;
+    }
     struct wire *wire = wire_create(USER_FRAMES_FD);
     struct nat *nat = configure(wire);
     if (!nat)
         return EXIT_FAILURE;
     while (turn(nat, wire)) {
+        if (!confine_is_outdated())
+            continue;
+        say_why("the host's resolv.conf was replaced");
+        break;
     }
     return EXIT_SUCCESS;
 }

@@ -5,9 +5,14 @@
 #include "host/clock.h"
 
 #include <errno.h>
+#include <glib.h>
+#include <net/if.h>
 #include <slirp/libslirp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define NEVER INT64_MAX
 
@@ -53,6 +58,14 @@ static void guest_error(const char *text, void *opaque)
     struct nat *nat = opaque;
 
     nat->log(text);
+}
+
+/* GLib's own way to write a line leads through the time zone and tables of characters. */
+static void glib_message(const char *domain, GLogLevelFlags level, const char *text, void *opaque)
+{
+    (void)domain;
+    (void)level;
+    guest_error(text, opaque);
 }
 
 static int64_t get_ns(void *opaque)
@@ -185,6 +198,24 @@ void nat_input(void *owner, const uint8_t *frame, size_t size)
     slirp_input(nat->slirp, frame, (int)size);
 }
 
+/* ---- what libslirp would get from the C library ---- */
+
+/* Which interface a name server with a link-local address is on. The C library asks by a socket of AF_UNIX, which this
+ * process cannot have. */
+__attribute__((visibility("default"))) unsigned if_nametoindex(const char *name)
+{
+    struct ifreq request = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool is_there = false;
+
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    if (fd >= 0) {
+        is_there = ioctl(fd, SIOCGIFINDEX, &request) == 0;
+        close(fd);
+    }
+    return is_there ? (unsigned)request.ifr_ifindex : 0;
+}
+
 /* ---- life ---- */
 
 struct nat *nat_create(const struct nat_config *config)
@@ -210,6 +241,7 @@ struct nat *nat_create(const struct nat_config *config)
         return NULL;
     nat->wire = config->wire;
     nat->log = config->log;
+    g_log_set_default_handler(glib_message, nat);
     inet_pton(AF_INET6, "fec0::", &slirp.vprefix_addr6);
     inet_pton(AF_INET6, "fec0::2", &slirp.vhost6);
     inet_pton(AF_INET6, "fec0::3", &slirp.vnameserver6);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -24,7 +25,8 @@ enum {
     LOOP = 1 << SANDBOX_LOOP,
     FILES = 1 << SANDBOX_FILES,
     SERVER = 1 << SANDBOX_SERVER,
-    ALL = HART | IO | LOOP | FILES | SERVER,
+    NET = 1 << SANDBOX_NET,
+    ALL = HART | IO | LOOP | FILES | SERVER | NET,
 };
 
 static const struct call {
@@ -61,48 +63,105 @@ static int allow_signals(scmp_filter_ctx context)
                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 }
 
-/* A call whose argument number `index` has, under `mask`, the value `wanted`. */
+enum { CONDITION_ARGUMENTS = 3 };
+
+/* A call all of whose `arguments` are as they say; those left out may be anything. */
 struct condition {
     int number;
     unsigned roles;
-    unsigned index;
-    uint64_t mask;
-    uint64_t wanted;
+    struct scmp_arg_cmp arguments[CONDITION_ARGUMENTS];
 };
+
+#define MASKED(index, mask, value)             \
+    {                                          \
+        index, SCMP_CMP_MASKED_EQ, mask, value \
+    }
+#define IS(index, value) MASKED(index, UINT32_MAX, value)
+/* A socket's type has flags beside it. */
+#define IS_SOCKET(family, type, protocol)                                                       \
+    {                                                                                           \
+        IS(0, family), MASKED(1, UINT32_MAX & ~(unsigned)(SOCK_NONBLOCK | SOCK_CLOEXEC), type), \
+            IS(2, protocol)                                                                     \
+    }
+#define IS_OPTION(level, name)    \
+    {                             \
+        IS(1, level), IS(2, name) \
+    }
 
 /* Bits of setuid and setgid: files of shares never get them on the host (backend/files/owner.c). */
-#define SET_ID 06000u
-#define WHOLE  UINT32_MAX
+#define SET_ID            06000u
+/* Of open(2): a file that is there, to be read. */
+#define MORE_THAN_READING (unsigned)(O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | O_PATH | O_TMPFILE)
 
+/* clang-format off */
 static const struct condition conditions[] = {
     /* isatty(), and whoever crashes gives the terminal back. TIOCSTI would type into it. */
-    {SCMP_SYS(ioctl), ALL, 1, WHOLE, TCGETS},
-    {SCMP_SYS(ioctl), ALL, 1, WHOLE, TCSETS},
+    {SCMP_SYS(ioctl), ALL, {IS(1, TCGETS)}},
+    {SCMP_SYS(ioctl), ALL, {IS(1, TCSETS)}},
     /* To a helper that is started again; they lead nowhere by themselves. */
-    {SCMP_SYS(socketpair), LOOP, 0, WHOLE, AF_UNIX},
-    {SCMP_SYS(setsockopt), LOOP, 2, WHOLE, SO_SNDBUF},
+    {SCMP_SYS(socketpair), LOOP, {IS(0, AF_UNIX)}},
+    {SCMP_SYS(setsockopt), LOOP, {IS(2, SO_SNDBUF)}},
     /* F_SETOWN would send signals. */
-    {SCMP_SYS(fcntl), LOOP | SERVER, 1, WHOLE, F_GETFL},
-    {SCMP_SYS(fcntl), LOOP, 1, WHOLE, F_OFD_SETLK},
-    {SCMP_SYS(fcntl), SERVER, 1, WHOLE, F_DUPFD_CLOEXEC},
+    {SCMP_SYS(fcntl), LOOP | SERVER | NET, {IS(1, F_GETFL)}},
+    {SCMP_SYS(fcntl), LOOP, {IS(1, F_OFD_SETLK)}},
+    {SCMP_SYS(fcntl), SERVER, {IS(1, F_DUPFD_CLOEXEC)}},
     /* Of gdb's connections. */
-    {SCMP_SYS(setsockopt), LOOP, 1, WHOLE, IPPROTO_TCP},
-    {SCMP_SYS(openat), SERVER, 3, SET_ID, 0},
-    {SCMP_SYS(mkdirat), SERVER, 2, SET_ID, 0},
-    {SCMP_SYS(chmod), SERVER, 1, SET_ID, 0},
-    {SCMP_SYS(prlimit64), SERVER, 0, WHOLE, 0},
+    {SCMP_SYS(setsockopt), LOOP, {IS(1, IPPROTO_TCP)}},
+    {SCMP_SYS(openat), SERVER, {MASKED(3, SET_ID, 0)}},
+    {SCMP_SYS(mkdirat), SERVER, {MASKED(2, SET_ID, 0)}},
+    {SCMP_SYS(chmod), SERVER, {MASKED(1, SET_ID, 0)}},
+    {SCMP_SYS(prlimit64), SERVER, {IS(0, 0)}},
+    /* The host's network: TCP, UDP, and echoes of ICMP; the host's resolv.conf. */
+    {SCMP_SYS(socket), NET, IS_SOCKET(AF_INET, SOCK_STREAM, 0)},
+    {SCMP_SYS(socket), NET, IS_SOCKET(AF_INET6, SOCK_STREAM, 0)},
+    {SCMP_SYS(socket), NET, IS_SOCKET(AF_INET, SOCK_DGRAM, 0)},
+    {SCMP_SYS(socket), NET, IS_SOCKET(AF_INET6, SOCK_DGRAM, 0)},
+    {SCMP_SYS(socket), NET, IS_SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)},
+    {SCMP_SYS(setsockopt), NET, IS_OPTION(SOL_SOCKET, SO_REUSEADDR)},
+    {SCMP_SYS(setsockopt), NET, IS_OPTION(SOL_SOCKET, SO_OOBINLINE)},
+    {SCMP_SYS(setsockopt), NET, IS_OPTION(IPPROTO_TCP, TCP_NODELAY)},
+    {SCMP_SYS(setsockopt), NET, IS_OPTION(IPPROTO_IP, IP_RECVERR)},
+    {SCMP_SYS(setsockopt), NET, IS_OPTION(IPPROTO_IP, IP_TTL)},
+    {SCMP_SYS(setsockopt), NET, IS_OPTION(IPPROTO_IPV6, IPV6_RECVERR)},
+    {SCMP_SYS(setsockopt), NET, IS_OPTION(IPPROTO_IPV6, IPV6_V6ONLY)},
+    {SCMP_SYS(setsockopt), NET, IS_OPTION(IPPROTO_IPV6, IPV6_UNICAST_HOPS)},
+    {SCMP_SYS(fcntl), NET, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
+    {SCMP_SYS(ioctl), NET, {IS(1, FIONREAD)}},
+    {SCMP_SYS(ioctl), NET, {IS(1, SIOCGIFINDEX)}},
+    {SCMP_SYS(openat), NET, {MASKED(2, MORE_THAN_READING, 0)}},
 };
+
+/* Calls that libraries try and that fail; without a condition they would end the process. */
+static const struct refusal {
+    struct condition condition;
+    unsigned error;
+} refusals[] = {
+    /* A raw one, where the host lets the user have no other for echoes. */
+    {{SCMP_SYS(socket), NET, IS_SOCKET(AF_INET, SOCK_RAW, IPPROTO_ICMP)}, EPERM},
+};
+/* clang-format on */
+
+static int add_condition(scmp_filter_ctx context, const struct condition *condition,
+                         uint32_t action)
+{
+    unsigned count = 0;
+
+    while (count < CONDITION_ARGUMENTS && condition->arguments[count].op != 0)
+        count++;
+    return seccomp_rule_add_array(context, action, condition->number, count, condition->arguments);
+}
 
 static int allow_conditions(scmp_filter_ctx context, unsigned roles)
 {
     int result = 0;
 
-    for (unsigned i = 0; i < ARRAY_LEN(conditions) && result == 0; i++) {
-        const struct condition *c = &conditions[i];
-        struct scmp_arg_cmp compare = {c->index, SCMP_CMP_MASKED_EQ, c->mask, c->wanted};
-        if (c->roles & roles)
-            result = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, c->number, 1, &compare);
-    }
+    for (unsigned i = 0; i < ARRAY_LEN(conditions) && result == 0; i++)
+        if (conditions[i].roles & roles)
+            result = add_condition(context, &conditions[i], SCMP_ACT_ALLOW);
+    for (unsigned i = 0; i < ARRAY_LEN(refusals) && result == 0; i++)
+        if (refusals[i].condition.roles & roles)
+            result =
+                add_condition(context, &refusals[i].condition, SCMP_ACT_ERRNO(refusals[i].error));
     return result;
 }
 

@@ -20,10 +20,22 @@ static int failed(struct error *err, const char *what)
 /* Files of other users. */
 #define FILE_RIGHTS ((uint32_t)(BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER)))
 
+/* Capabilities that the process's work needs, of those that it has. */
+static uint32_t kept_rights(const struct sandbox_config *config,
+                            struct __user_cap_header_struct *header)
+{
+    struct __user_cap_data_struct now[2] = {0};
+    uint32_t wanted = config->serves_files && geteuid() == 0 ? FILE_RIGHTS : 0;
+
+    if (config->keeps_network)
+        wanted |= (uint32_t)BIT(CAP_NET_BIND_SERVICE);
+    return syscall(SYS_capget, header, now) < 0 ? 0 : now[0].permitted & wanted;
+}
+
 int sandbox_drop_capabilities(const struct sandbox_config *config, struct error *err)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    uint32_t kept = config->serves_files && geteuid() == 0 ? FILE_RIGHTS : 0;
+    uint32_t kept = kept_rights(config, &header);
     const struct __user_cap_data_struct left[2] = {{.effective = kept, .permitted = kept}};
 
     /* Needs a right itself, which a user without a namespace has not; then there is nothing to lose. */
@@ -93,6 +105,8 @@ static int add_rules(int ruleset, const struct sandbox_config *config, uint64_t 
     for (unsigned i = 0; i < config->shared_count && result == 0; i++)
         result = allow(ruleset, config->shared[i],
                        (config->shared_read_only[i] ? ACCESS_READ : ACCESS_SHARE) & known);
+    for (unsigned i = 0; i < config->readable_count && result == 0; i++)
+        result = allow(ruleset, config->readable[i], ACCESS_READ_FILE);
     return result;
 }
 
@@ -105,7 +119,7 @@ int sandbox_restrict_files(const struct sandbox_config *config, int *version, st
         return 0; /* this kernel has none, or it is switched off */
     const struct ruleset_attr attr = {
         .files = known_rights(abi),
-        .net = abi >= 4 ? NET_RIGHTS : 0,
+        .net = abi >= 4 && !config->keeps_network ? NET_RIGHTS : 0,
         .scopes = abi >= 6 ? SCOPES : 0,
     };
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);

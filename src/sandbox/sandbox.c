@@ -69,7 +69,7 @@ int sandbox_enter(struct sandbox *sandbox, struct sandbox_layers *layers, struct
     const struct sandbox_config *config = &sandbox->config;
 
     *layers = (struct sandbox_layers){.filter = true};
-    int result = sandbox_unshare(config, err);
+    int result = config->keeps_network ? -ENOSYS : sandbox_unshare(config, err);
     if (result < 0 && result != -ENOSYS)
         return result;
     layers->namespaces = result == 0;

@@ -21,10 +21,12 @@ enum sandbox_role {
     SANDBOX_LOOP,   /* sockets, the end */
     SANDBOX_FILES,  /* the machine's side of shared folders */
     SANDBOX_SERVER, /* the process that serves them */
+    SANDBOX_NET,    /* the process with the user-mode network */
     SANDBOX_ROLE_COUNT,
 };
 
-#define SANDBOX_MAX_FOLDERS 16
+#define SANDBOX_MAX_FOLDERS  16
+#define SANDBOX_MAX_READABLE 4
 
 /* What is enforced; some hosts lack some. */
 struct sandbox_layers {
@@ -40,11 +42,17 @@ struct sandbox_config {
     int shared[SANDBOX_MAX_FOLDERS];
     bool shared_read_only[SANDBOX_MAX_FOLDERS];
     unsigned shared_count;
+    /* Files, and folders of files, that are read by path. Borrowed as well. */
+    int readable[SANDBOX_MAX_READABLE];
+    unsigned readable_count;
     /* Threads of SANDBOX_HART carry out requests to disks and folders themselves (virtual time). */
     bool harts_do_everything;
     /* The process keeps its working folder, and with the rights of root those to all files: to serve folders of many
      * users. */
     bool serves_files;
+    /* The process keeps the host's network, with ports below 1024 if it has a right to them, and with it paths: there
+     * are no namespaces, and Landlock leaves what is `readable`. */
+    bool keeps_network;
 };
 
 struct sandbox;

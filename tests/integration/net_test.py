@@ -244,45 +244,105 @@ def port_answers(port):
     return False
 
 
-@case("user: names are resolved by the host's resolver", limit_s=180)
-def _(folder):
-    """In a user namespace, where /etc/resolv.conf can be another file and port 53 is free."""
+def run_in_namespace(folder, command, pings=True):
+    """What a guest says that runs `command` in a user namespace, where /etc/resolv.conf can be another file, port 53 is
+    free and the host has addresses of its own: 203.0.113.5 and 2001:db8::5, with an echo and a web server."""
     need_user_net()
     if not shutil.which("unshare") or subprocess.run(
             ["unshare", "-rmn", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
         raise tap.Skip("user namespaces cannot be made here")
-    resolver = folder / "resolver.py"
-    resolver.write_text(FAKE_RESOLVER)
-    (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    (folder / "host.py").write_text(FAKE_HOST)
+    (folder / "resolv.conf").write_text("nameserver 127.0.0.1\nnameserver ::1\n")
     script = folder / "inside.sh"
     script.write_text(f"""ip link set lo up
+ip addr add 203.0.113.5/32 dev lo
+ip addr add 2001:db8::5/128 dev lo
+{'' if pings else '# '}echo 0 0 >/proc/sys/net/ipv4/ping_group_range
 mount --bind {folder}/resolv.conf /etc/resolv.conf
-{sys.executable} {resolver} &
+cd {folder}
+{sys.executable} host.py &
 {tap.options.doppel} boot "$@"
 kill $!
 """)
-    command = ("ip link set eth0 up; udhcpc -i eth0 -q -s /usr/bin/dhcp >/dev/null 2>&1; "
-               "nslookup some.example 10.0.2.3")
-    script_file = initrd(folder).parent / "dhcp.sh"
-    image = guests.initramfs("virtio_net", command, (f"{script_file}:/usr/bin/dhcp",))
+    image = guests.initramfs(
+        "virtio_net", "ip link set eth0 up; udhcpc -i eth0 -q -s /usr/bin/dhcp >/dev/null 2>&1; "
+        + command, (f"{guest_program()}:/usr/bin/net",
+                    f"{initrd(folder).parent / 'dhcp.sh'}:/usr/bin/dhcp"))
     result = subprocess.run(["unshare", "-rmn", "sh", script, "--kernel", guests.kernel(),
                              "--initrd", image, "--net", "user", "--append", "quiet"],
                             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                             timeout=BOOT_S)
-    check_in("203.0.113.77", result.stdout, f"answer (errors {result.stderr!r})")
+    return result.stdout, result.stderr
 
 
-FAKE_RESOLVER = """
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(("127.0.0.1", 53))
-while True:
-    q, peer = s.recvfrom(512)
-    # The question ends with its type and class; type 1 wants an IPv4 address.
-    end = q.index(0, 12) + 5
-    is_a = q[end - 4:end - 2] == b"\\0\\1"
-    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + bytes((203, 0, 113, 77)) if is_a else b""
-    s.sendto(q[:2] + b"\\x81\\x80\\0\\1" + bytes((0, is_a)) + bytes(4) + q[12:end] + answer, peer)
+WAIT_FOR_IPV6 = ("until ip -6 addr show dev eth0 | grep -q fec0::; do usleep 100000; done; "
+                 "while ip -6 addr show dev eth0 | grep -q tentative; do usleep 100000; done; ")
+
+
+@case("user: names, echoes and connections, by IPv4 and IPv6, go through the confined helper",
+      limit_s=180)
+def _(folder):
+    output, errors = run_in_namespace(
+        folder, WAIT_FOR_IPV6 + "nslookup some.example 10.0.2.3; nslookup other.example fec0::3; "
+        "ping -c 1 203.0.113.5; ping6 -c 1 -W 1 2001:db8::5; "
+        "for host in 203.0.113.5 '[2001:db8::5]'; do "
+        "wget -q -O - http://$host:8000/resolv.conf; done; nc -w 2 203.0.113.5 9 </dev/null; "
+        "net get 203.0.113.5 1 1; echo bye")
+    check_equal(output.count("203.0.113.77"), 2, f"answers of the resolver in {output!r}")
+    check_in("1 packets received", output, "echo")
+    check_equal(output.count("nameserver ::1"), 2, f"pages in {output!r}")
+    check_in("bye", output, "the end")
+    check_equal(errors, "", "errors of doppel")
+
+
+@case("user: when resolv.conf is replaced, the helper begins anew and reads it", limit_s=180)
+def _(folder):
+    (folder / "next.conf").write_text("nameserver 127.0.0.2\n")
+    output, errors = run_in_namespace(
+        folder, "nslookup some.example 10.0.2.3; net get 203.0.113.5 7 1; sleep 2; "
+        "nslookup some.example 10.0.2.3; sleep 1; nslookup some.example 10.0.2.3; "
+        "ping -c 1 -W 1 203.0.113.5; nslookup some.example 10.0.2.3", pings=False)
+    check_in("203.0.113.77", output, f"first answer (errors {errors!r})")
+    check_in("203.0.113.88", output, f"answer of the next (errors {errors!r})")
+    check_in("100% packet loss", output, "an echo that the host lets nobody send")
+    check_equal(len(errors.splitlines()), 2, f"lines of {errors!r}")
+    check_in("resolv.conf was replaced", errors, "warning")
+
+
+FAKE_HOST = """
+import functools, http.server, os, socket, socketserver, subprocess, threading
+
+def resolve(host, number):
+    s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((host, 53))
+    while True:
+        q, peer = s.recvfrom(512)
+        # The question ends with its type and class; type 1 wants an IPv4 address.
+        end = q.index(0, 12) + 5
+        is_a = q[end - 4:end - 2] == b"\\0\\1"
+        answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + bytes((203, 0, 113, number))
+        s.sendto(q[:2] + b"\\x81\\x80\\0\\1" + bytes((0, is_a)) + bytes(4) + q[12:end] +
+                 (answer if is_a else b""), peer)
+
+def replace():
+    s = socket.create_server(("203.0.113.5", 7))
+    while True:
+        peer, _ = s.accept()
+        subprocess.run(["mount", "--bind", "next.conf", "/etc/resolv.conf"], check=True)
+        peer.send(b"x")
+        peer.close()
+
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words):
+        pass
+
+for host, number in (("127.0.0.1", 77), ("::1", 77), ("127.0.0.2", 88)):
+    threading.Thread(target=resolve, args=(host, number), daemon=True).start()
+threading.Thread(target=replace, daemon=True).start()
+Server(("::", 8000), Handler).serve_forever()
 """
 
 

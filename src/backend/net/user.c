@@ -231,14 +231,6 @@ static void lost(struct user *user)
     net_set_link(user->link.net, false);
 }
 
-static void on_hangup(struct user *user)
-{
-    if (user->state == USER_BROKEN)
-        return;
-    lost(user);
-    net_ready(user->link.net, LOOP_WRITE); /* what waits is dropped */
-}
-
 /* ---- messages ---- */
 
 static void on_ready(struct user *user)
@@ -276,7 +268,22 @@ static bool take_message(struct user *user, struct user_message *message)
         on_ready(user);
     if (message->kind == USER_LOG)
         log_debug("net", "%s: %s", PROGRAM, message->text);
+    if (message->kind == USER_ENDS)
+        log_warn("net", "%s: %s", PROGRAM, message->text);
     return true;
+}
+
+static void on_hangup(struct user *user)
+{
+    struct user_message message;
+
+    if (user->state == USER_BROKEN)
+        return;
+    /* Why it ended. */
+    for (unsigned i = 0; i < BATCH_MOST && take_message(user, &message); i++) {
+    }
+    lost(user);
+    net_ready(user->link.net, LOOP_WRITE); /* what waits is dropped */
 }
 
 static void on_control(void *owner, unsigned events)

@@ -17,7 +17,8 @@ enum user_message_kind {
     USER_ADD,           /* a forward; answered by USER_ANSWER with the same sequence */
     USER_REMOVE,
     USER_ANSWER, /* result: 0 or a negative errno */
-    USER_LOG,    /* text: a line for the log; result: enum log_level */
+    USER_LOG,    /* text: a line for the log */
+    USER_ENDS,   /* the last; text: why */
 };
 
 enum {

@@ -14,6 +14,7 @@
 #include <ftw.h>
 #include <linux/filter.h>
 #include <linux/vm_sockets.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -50,15 +51,17 @@ enum {
     READ_ONLY_FD = 71,
     SOCKET_FD = 72, /* a connected stream, as all roles could have one */
     FILE_FD = 73,   /* a file of the share */
+    NAMES_FD = 74,  /* what is read by its path */
 };
 
 /* Roles, as bits. */
 #define EVERY  ((1u << SANDBOX_ROLE_COUNT) - 1)
 #define SERVER (1u << SANDBOX_SERVER)
+#define NET    (1u << SANDBOX_NET)
 
-/* Outside: secret; share/file, share/link -> secret, share/up -> ../secret; readonly/file. */
+/* Outside: secret; share/file, share/link -> secret, share/up -> ../secret; readonly/file; names. */
 static char outside[] = "/tmp/doppel-takeover-XXXXXX";
-static char secret[64], share[64], readonly[64], path_socket[64];
+static char secret[64], share[64], readonly[64], path_socket[64], names[64];
 static pid_t victim;
 static uint16_t tcp_port;
 static int memory_id;
@@ -407,6 +410,49 @@ static int make_inet_socket(void)
     return got(syscall(SYS_socket, AF_INET, SOCK_DGRAM, 0));
 }
 
+static int make_raw_socket(void)
+{
+    return got(syscall(SYS_socket, AF_INET, SOCK_RAW, IPPROTO_ICMP));
+}
+
+static int make_raw_socket_by_ipv6(void)
+{
+    return got(syscall(SYS_socket, AF_INET6, SOCK_RAW, IPPROTO_ICMPV6));
+}
+
+static int make_sctp_socket(void)
+{
+    return got(syscall(SYS_socket, AF_INET, SOCK_STREAM, 132 /* IPPROTO_SCTP */));
+}
+
+static int make_unix_socket(void)
+{
+    return got(syscall(SYS_socket, AF_UNIX, SOCK_DGRAM, 0));
+}
+
+static int bind_socket_to_device(void)
+{
+    return got(syscall(SYS_setsockopt, SOCKET_FD, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+}
+
+static int list_etc(void)
+{
+    return got(syscall(SYS_openat, AT_FDCWD, "/etc", O_RDONLY | O_DIRECTORY, 0));
+}
+
+static int write_names(void)
+{
+    return got(syscall(SYS_openat, AT_FDCWD, names, O_RDWR, 0));
+}
+
+static int replace_names(void)
+{
+    char path[96];
+
+    snprintf(path, sizeof(path), "%s/spare", outside);
+    return got(syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, names, 0));
+}
+
 static int make_vsock_socket(void)
 {
     return got(syscall(SYS_socket, AF_VSOCK, SOCK_STREAM, 0));
@@ -631,21 +677,24 @@ static const struct act {
     unsigned layers;   /* that refuse it alone; FILTER: for the roles of `filtered` */
     unsigned filtered; /* roles */
     bool is_anybodys;  /* without a sandbox every user can do it: the act itself is in order */
+    unsigned works;    /* roles whose work it is */
 } acts[] = {
-#define ACT(name, layers, filtered, anybodys)   \
-    {                                           \
-#name, name, layers, filtered, anybodys \
+#define WORK(name, layers, filtered, anybodys, works)  \
+    {                                                  \
+#name, name, layers, filtered, anybodys, works \
     }
-    ACT(read_secret, ALL, EVERY & ~SERVER, true),
+#define ACT(name, layers, filtered, anybodys) WORK(name, layers, filtered, anybodys, 0)
+    ACT(read_secret, ALL, EVERY & ~SERVER & ~NET, true),
     ACT(read_secret_the_old_way, ALL, EVERY, true),
     ACT(read_secret_by_openat2, ALL, EVERY, true),
     ACT(write_secret, ALL, EVERY & ~SERVER, true),
     ACT(create_in_tmp, ALL, EVERY & ~SERVER, true),
     ACT(read_memory_of_victim, ALL, EVERY & ~SERVER, false),
-    ACT(read_environment_beside_self, NAMESPACES | LANDLOCK | FILTER, EVERY & ~SERVER, false),
-    ACT(use_root_of_init, ALL, EVERY & ~SERVER, false),
-    ACT(climb_out_of_share, LANDLOCK | FILTER, EVERY & ~SERVER, true),
-    ACT(follow_link_out_of_share, ALL, EVERY & ~SERVER, true),
+    ACT(read_environment_beside_self, NAMESPACES | LANDLOCK | FILTER, EVERY & ~SERVER & ~NET,
+        false),
+    ACT(use_root_of_init, ALL, EVERY & ~SERVER & ~NET, false),
+    ACT(climb_out_of_share, LANDLOCK | FILTER, EVERY & ~SERVER & ~NET, true),
+    ACT(follow_link_out_of_share, ALL, EVERY & ~SERVER & ~NET, true),
     ACT(follow_link_up, LANDLOCK | FILTER, EVERY & ~SERVER, true),
     ACT(link_secret_into_share, LANDLOCK | FILTER, EVERY & ~SERVER, true),
     ACT(move_secret_into_share, LANDLOCK | FILTER, EVERY & ~SERVER, true),
@@ -685,8 +734,12 @@ static const struct act {
     ACT(make_executable, FILTER, EVERY, true),
     ACT(make_executable_by_key, FILTER, EVERY, true),
     ACT(use_personality, FILTER, EVERY, true),
-    ACT(connect_tcp, ALL, EVERY, true),
-    ACT(make_inet_socket, FILTER, EVERY, true),
+    WORK(connect_tcp, ALL, EVERY & ~NET, true, NET),
+    WORK(make_inet_socket, FILTER, EVERY & ~NET, true, NET),
+    ACT(make_raw_socket, NAMESPACES | FILTER, EVERY, false),
+    ACT(make_raw_socket_by_ipv6, NAMESPACES | FILTER, EVERY, false),
+    ACT(make_sctp_socket, FILTER, EVERY, false),
+    ACT(make_unix_socket, FILTER, EVERY, true),
     ACT(make_vsock_socket, FILTER, EVERY, false),
     ACT(make_netlink_socket, FILTER, EVERY, true),
     ACT(make_packet_socket, NAMESPACES | FILTER, EVERY, false),
@@ -694,6 +747,10 @@ static const struct act {
     ACT(connect_abstract, ALL, EVERY, true),
     ACT(connect_path, NAMESPACES | FILTER, EVERY, true),
     ACT(attach_socket_filter, FILTER, EVERY, true),
+    ACT(bind_socket_to_device, FILTER, EVERY, false),
+    ACT(list_etc, ALL, EVERY & ~SERVER, true),
+    ACT(write_names, ALL, EVERY & ~SERVER, true),
+    ACT(replace_names, ALL, EVERY & ~SERVER, false),
     ACT(mount_something, ALL, EVERY, false),
     ACT(use_new_mount_calls, NAMESPACES | FILTER, EVERY, false),
     ACT(clone_mounts, NAMESPACES | FILTER, EVERY, false),
@@ -730,6 +787,10 @@ static struct sandbox_config config_of(enum sandbox_role role)
 {
     struct sandbox_config config = {0};
 
+    if (role == SANDBOX_NET) {
+        config.keeps_network = true;
+        config.readable[config.readable_count++] = NAMES_FD;
+    }
     if (role != SANDBOX_SERVER)
         return config;
     config.shared[0] = SHARE_FD;
@@ -818,7 +879,7 @@ static bool is_refused(int status)
                                : WEXITSTATUS(status) != 0 && WEXITSTATUS(status) < FAILED_TO_ENTER;
 }
 
-static const char *const role_names[] = {"HART", "IO", "LOOP", "FILES", "SERVER"};
+static const char *const role_names[] = {"HART", "IO", "LOOP", "FILES", "SERVER", "NET"};
 
 static void check_refused(const struct act *act, enum sandbox_role role, unsigned layers)
 {
@@ -862,7 +923,8 @@ TEST(takeover, acts_are_in_order)
 static void check_all(enum sandbox_role role)
 {
     for (unsigned i = 0; i < ARRAY_LEN(acts); i++)
-        check_refused(&acts[i], role, ALL);
+        if (!(acts[i].works >> role & 1))
+            check_refused(&acts[i], role, ALL);
 }
 
 TEST(takeover, a_hart_can_do_nothing)
@@ -891,6 +953,11 @@ TEST(takeover, the_server_can_do_nothing_outside_of_shares)
     CHECK_EQ(access(secret, F_OK), 0);
 }
 
+TEST(takeover, the_network_can_do_nothing_but_reach_the_network)
+{
+    check_all(SANDBOX_NET);
+}
+
 TEST(takeover, namespaces_hold_alone)
 {
     for (unsigned i = 0; i < ARRAY_LEN(acts); i++)
@@ -905,6 +972,8 @@ TEST(takeover, landlock_holds_alone)
             continue;
         check_refused(&acts[i], SANDBOX_HART, LANDLOCK);
         check_refused(&acts[i], SANDBOX_SERVER, LANDLOCK);
+        if (!(acts[i].works & NET))
+            check_refused(&acts[i], SANDBOX_NET, LANDLOCK);
     }
 }
 
@@ -994,6 +1063,58 @@ static int serve(void)
 TEST(sandbox, the_server_can_serve)
 {
     CHECK_EQ(status_of(SANDBOX_SERVER, ALL, serve), 0);
+}
+
+/* Connects by `family` to a socket of its own, as libslirp does both. */
+static bool reach(int family, const void *address, socklen_t size)
+{
+    struct sockaddr_storage bound;
+    socklen_t bound_size = sizeof(bound);
+    const int on = 1;
+    int error = 0;
+    socklen_t error_size = sizeof(error);
+    int count = 0;
+    int listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(family, SOCK_STREAM, 0);
+    bool good = setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+                setsockopt(listener, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) == 0 &&
+                setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0 &&
+                bind(listener, address, size) == 0 && listen(listener, 1) == 0 &&
+                getsockname(listener, (struct sockaddr *)&bound, &bound_size) == 0 &&
+                fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK) == 0 &&
+                connect(fd, (struct sockaddr *)&bound, bound_size) == 0;
+    int peer = good ? accept(listener, NULL, NULL) : -1;
+
+    return peer >= 0 && send(fd, "text", 4, 0) == 4 && ioctl(peer, FIONREAD, &count) == 0 &&
+           count == 4 && recv(peer, &count, sizeof(count), 0) == 4 && shutdown(fd, SHUT_WR) == 0 &&
+           getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_size) == 0 && close(fd) == 0;
+}
+
+static int be_network(void)
+{
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    char bytes[8];
+    const int on = 1;
+    int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    int udp6 = socket(AF_INET6, SOCK_DGRAM, 0);
+    int file = open(names, O_RDONLY);
+    bool good =
+        file >= 0 && read(file, bytes, 4) == 4 &&
+        setsockopt(udp, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)) == 0 &&
+        setsockopt(udp6, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on)) == 0 &&
+        bind(udp, (struct sockaddr *)&ipv4, sizeof(ipv4)) == 0 &&
+        reach(AF_INET, &ipv4, sizeof(ipv4)) &&
+        (reach(AF_INET6, &ipv6, sizeof(ipv6)) || errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT);
+
+    /* Refused, but not the end: libslirp goes on without echoes. */
+    good = good && socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) < 0 && errno == EPERM;
+    return good ? 0 : errno ? errno : 1;
+}
+
+TEST(sandbox, the_network_can_be_reached)
+{
+    CHECK_EQ(status_of(SANDBOX_NET, ALL, be_network), 0);
 }
 
 static int crash(void)
@@ -1089,10 +1210,13 @@ static void make_outside(void)
     snprintf(secret, sizeof(secret), "%s/secret", outside);
     snprintf(share, sizeof(share), "%s/share", outside);
     snprintf(readonly, sizeof(readonly), "%s/readonly", outside);
+    snprintf(names, sizeof(names), "%s/names", outside);
     snprintf(path_socket, sizeof(path_socket), "%s/socket", outside);
     if (mkdir(share, 0755) < 0 || mkdir(readonly, 0755) < 0)
         abort();
     make_file(outside, "secret");
+    make_file(outside, "names");
+    open_as(names, O_PATH, NAMES_FD);
     make_file(share, "file");
     make_file(readonly, "file");
     snprintf(path, sizeof(path), "%s/link", share);
@@ -1133,11 +1257,13 @@ int main(void)
         TESTS(takeover, the_loop_can_do_nothing),
         TESTS(takeover, a_thread_of_shares_can_do_nothing),
         TESTS(takeover, the_server_can_do_nothing_outside_of_shares),
+        TESTS(takeover, the_network_can_do_nothing_but_reach_the_network),
         TESTS(takeover, namespaces_hold_alone),
         TESTS(takeover, landlock_holds_alone),
         TESTS(takeover, the_filters_hold_alone),
         TESTS(sandbox, the_root_is_empty_and_stays_so),
         TESTS(sandbox, the_server_can_serve),
+        TESTS(sandbox, the_network_can_be_reached),
         TESTS(sandbox, every_role_can_work_and_crash),
         TESTS(sandbox, a_role_without_a_filter_is_refused),
     };
