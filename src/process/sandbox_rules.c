@@ -4,18 +4,16 @@
 #include "process/sandbox.h"
 
 #include "base/bits.h"
+#include "host/rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
-#include <linux/securebits.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,138 +23,66 @@ static int failed(struct error *err, const char *what)
     return error_set(err, -errno, "--sandbox: cannot %s: %s", what, strerror(errno));
 }
 
-/* ---- capabilities ---- */
-
-static int drop_capabilities(struct error *err)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    const struct __user_cap_data_struct none[2] = {{0}};
-
-    /* Root inside is root by name only, also after execve. */
-    if (prctl(PR_SET_SECUREBITS,
-              SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-                  SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
-              0, 0, 0) < 0)
-        return failed(err, "take root its rights");
-    for (unsigned long i = 0; i < 64; i++)
-        if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0 && errno != EINVAL)
-            return failed(err, "bound capabilities");
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
-        syscall(SYS_capset, &header, none) < 0)
-        return failed(err, "drop capabilities");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return failed(err, "give up new rights");
-    return 0;
-}
-
 /* ---- Landlock: what may be done to which files, whatever is mounted where ---- */
 
-/* linux/landlock.h, of which systems have older ones. */
-enum {
-    ACCESS_EXECUTE = 1 << 0,
-    ACCESS_WRITE_FILE = 1 << 1,
-    ACCESS_READ_FILE = 1 << 2,
-    ACCESS_READ_DIR = 1 << 3,
-    ACCESS_MAKE_CHAR = 1 << 6,
-    ACCESS_MAKE_BLOCK = 1 << 11,
-    ACCESS_TRUNCATE = 1 << 14,
-    ACCESS_IOCTL_DEVICE = 1 << 15,
-};
-#define ACCESS_READ (ACCESS_EXECUTE | ACCESS_READ_FILE | ACCESS_READ_DIR)
-#define ACCESS_FILE (ACCESS_WRITE_FILE | ACCESS_READ_FILE | ACCESS_TRUNCATE | ACCESS_IOCTL_DEVICE)
-#define ACCESS_SPECIAL \
-    (ACCESS_READ_DIR | ACCESS_EXECUTE | ACCESS_FILE) /* folders of devices and the like */
-#define ACCESS_WRITE (0xffffu & ~(unsigned)(ACCESS_MAKE_CHAR | ACCESS_MAKE_BLOCK))
-
-#define SCOPES 3 /* abstract sockets and signals stay inside */
-
-struct ruleset_attr {
-    uint64_t files;
-    uint64_t net;
-    uint64_t scopes;
-};
-
-struct path_beneath_attr {
-    uint64_t allowed;
-    int32_t fd;
-} __attribute__((packed));
-
-#define RULESET_VERSION   1
-#define RULE_PATH_BENEATH 1
-
-/* Rights that version `abi` of Landlock knows of. */
-static uint64_t known_rights(long abi)
-{
-    if (abi >= 5)
-        return bits_mask(16);
-    if (abi >= 3)
-        return bits_mask(15);
-    return bits_mask(abi == 2 ? 14 : 13);
-}
-
-static int allow_fd(int ruleset, int fd, uint64_t rights)
-{
-    const struct path_beneath_attr rule = {.allowed = rights, .fd = fd};
-
-    return (int)syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0);
-}
+#define READ    (RIGHT_EXECUTE | RIGHT_READ)
+#define FILE    (RIGHT_WRITE_FILE | RIGHT_READ_FILE | RIGHT_TRUNCATE | RIGHT_IOCTL_DEVICE)
+/* Folders of devices and the like. */
+#define SPECIAL (RIGHT_READ_DIRECTORY | RIGHT_EXECUTE | FILE)
 
 /* What is not there needs no rule. */
-static int allow(int ruleset, const char *path, uint64_t rights)
+static int allow(const struct file_rules *rules, const char *path, uint64_t rights,
+                 struct error *err)
 {
     int fd = open(path, O_PATH | O_CLOEXEC);
 
     if (fd < 0)
-        return errno == ENOENT ? 0 : -1;
-    int result = allow_fd(ruleset, fd, rights);
+        return errno == ENOENT ? 0 : failed(err, "open what is allowed");
+    int result = file_rules_allow(rules, fd, rights, err);
     close(fd);
     return result;
 }
 
-static int add_rules(int ruleset, const struct sandbox_plan *plan, uint64_t known)
-{
-    int result = allow(ruleset, "/", ACCESS_READ & known);
+static const struct {
+    const char *path;
+    uint64_t rights;
+} always[] = {
+    {"/", READ},
+    {"/dev", SPECIAL},
+    {"/proc", SPECIAL},
+    {"/tmp", RIGHT_TO_CHANGE},
+    {"/dev/shm", RIGHT_TO_CHANGE},
+};
 
-    if (result == 0)
-        result = allow(ruleset, "/dev", ACCESS_SPECIAL & known);
-    if (result == 0)
-        result = allow(ruleset, "/proc", ACCESS_SPECIAL & known);
-    if (result == 0)
-        result = allow(ruleset, "/tmp", ACCESS_WRITE & known);
-    if (result == 0)
-        result = allow(ruleset, "/dev/shm", ACCESS_WRITE & known);
+static int add_rules(const struct file_rules *rules, const struct sandbox_plan *plan,
+                     struct error *err)
+{
+    int result = 0;
+
+    for (unsigned i = 0; result == 0 && i < ARRAY_LEN(always); i++)
+        result = allow(rules, always[i].path, always[i].rights, err);
     for (unsigned i = 0; result == 0 && i < plan->mount_count; i++) {
         const struct sandbox_mount *mount = &plan->mounts[i];
-        uint64_t rights = mount->is_directory ? ACCESS_WRITE : ACCESS_FILE | ACCESS_EXECUTE;
+        uint64_t rights = mount->is_directory ? RIGHT_TO_CHANGE : FILE | RIGHT_EXECUTE;
         if (mount->fd >= 0 && mount->is_writable)
-            result = allow(ruleset, mount->guest, rights & known);
+            result = allow(rules, mount->guest, rights, err);
     }
     /* What is open can be opened again as /dev/stdout; pipes need no rule and take none. */
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        (void)allow_fd(ruleset, fd, ACCESS_FILE & known);
+        (void)!file_rules_allow(rules, fd, FILE, NULL);
     return result;
 }
 
 static int restrict_files(const struct sandbox_plan *plan, struct error *err)
 {
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, RULESET_VERSION);
+    struct file_rules rules;
+    int result = file_rules_begin(&rules, false, err);
 
-    if (abi < 1)
-        return 0; /* this kernel has none, or it is switched off */
-    const struct ruleset_attr attr = {
-        .files = known_rights(abi),
-        .scopes = abi >= 6 ? SCOPES : 0,
-    };
-    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-    if (ruleset < 0)
-        return failed(err, "create rules for files");
-    int result = add_rules(ruleset, plan, attr.files);
     if (result == 0)
-        result = (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
-    if (result < 0)
-        result = failed(err, "restrict the use of files");
-    close(ruleset);
+        result = add_rules(&rules, plan, err);
+    if (result == 0)
+        return file_rules_enforce(&rules, err);
+    file_rules_drop(&rules);
     return result;
 }
 
@@ -254,7 +180,7 @@ static int restrict_calls(struct error *err)
 
 int sandbox_restrict(const struct sandbox_plan *plan, struct error *err)
 {
-    int result = drop_capabilities(err);
+    int result = rights_drop_capabilities(0, err);
 
     if (result == 0)
         result = restrict_files(plan, err);
