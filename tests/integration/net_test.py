@@ -19,7 +19,7 @@ import time
 import guests
 import programs
 import tap
-from process import Doppel
+from process import Doppel, descriptors_of
 from tap import case, check, check_equal, check_in
 
 BOOT_S = 120
@@ -161,7 +161,7 @@ def _(folder):
     machine.run("while ip -6 addr show dev eth0 | grep -q tentative; do usleep 100000; done")
     check_in("1 packets received", machine.run("ping6 -c 1 fec0::2"), "ping by IPv6")
     (helper,) = helpers(machine)
-    fds = os.listdir(f"/proc/{helper}/fd")
+    fds = descriptors_of(helper)
     check(len(fds) < 10, f"descriptors of the helper: {fds}")
     machine.terminate()
     tap.wait_until(lambda: not pathlib.Path(f"/proc/{helper}").exists(), 2, "the helper's end")
