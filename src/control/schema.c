@@ -90,8 +90,9 @@ int control_check(const char *wanted, json_t *arguments, struct error *err)
     const char *name;
     json_t *value;
 
-    json_object_foreach(arguments, name, value) if (!is_wanted(wanted, name)) return error_set(
-        err, -EINVAL, "Parameter '%.64s' is unexpected", name);
+    json_object_foreach(arguments, name, value)
+        if (!is_wanted(wanted, name))
+            return error_set(err, -EINVAL, "Parameter '%.64s' is unexpected", name);
     for (const char *at = wanted; next_member(&at, &member);) {
         value = json_object_get(arguments, member.name);
         if (!value && member.is_optional)

@@ -131,7 +131,9 @@ static bool is_record(json_t *json)
     if (json_integer_value(json_object_get(json, "format")) != RECORD_FORMAT ||
         !json_is_array(options))
         return false;
-    json_array_foreach(options, i, option) if (!json_is_string(option)) return false;
+    json_array_foreach(options, i, option)
+        if (!json_is_string(option))
+            return false;
     return true;
 }
 
