@@ -29,7 +29,7 @@ FEATURE_MODES = [f"cpu=-{feature}" for feature in FEATURES]
 FEATURE_PROGRAMS = {"instructions", "atomics", "misaligned"}
 # Most instructions in short runs. Only `instructions` is longer; the modes have
 # tests/differential for what is behind.
-MOST = 8000000
+MOST = 4000000
 TIMEOUT_S = 120
 LONG_TIMEOUT_S = 1800
 
@@ -88,7 +88,7 @@ def run_guests(options, tap):
         for mode in MODES + FEATURE_MODES * features:
             most = [] if options.long or not mode else ["--most", MOST]
             if name == "instructions" and not options.long:
-                most = ["--most", MOST if mode else 4 * MOST]
+                most = ["--most", MOST if mode else 8 * MOST]
             jit = ["--jit", mode] if mode else []
             run(options, tap, f"{name} {mode}".strip(), "--firmware-none", "--cpu", "max,sv57",
                 *jit, *most, elf)
