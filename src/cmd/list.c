@@ -185,12 +185,24 @@ static int list_all(struct cmd_words *words, int argc, char **argv, bool with_st
     return CMD_OK;
 }
 
+static void print_ports(json_t *ports)
+{
+    json_t *port;
+    size_t i;
+
+    if (json_array_size(ports) == 0)
+        putchar('-');
+    json_array_foreach(ports, i, port) printf("%s%s", i ? ", " : "", json_string_value(port));
+    putchar('\n');
+}
+
 static void print_list(json_t *machines)
 {
     json_t *machine;
     size_t i;
 
-    printf("%-16s %-14s %-14s %4s %9s %8s\n", "NAME", "STATE", "IMAGE", "CPUS", "MEMORY", "UP");
+    printf("%-16s %-14s %-14s %4s %9s %8s %s\n", "NAME", "STATE", "IMAGE", "CPUS", "MEMORY", "UP",
+           "PORTS");
     json_array_foreach(machines, i, machine)
     {
         char cpus[16] = "-";
@@ -199,10 +211,11 @@ static void print_list(json_t *machines)
         json_t *count = json_object_get(machine, "cpus");
         if (count)
             snprintf(cpus, sizeof(cpus), "%d", (int)json_integer_value(count));
-        printf("%-16s %-14s %-14s %4s %9s %8s\n", text_of(machine, "name", "?"),
+        printf("%-16s %-14s %-14s %4s %9s %8s ", text_of(machine, "name", "?"),
                text_of(machine, "state", "?"), text_of(machine, "image", "-"), cpus,
                format_size(json_object_get(machine, "memory"), memory, sizeof(memory)),
                format_time(json_object_get(machine, "uptime"), up, sizeof(up)));
+        print_ports(json_object_get(machine, "ports"));
     }
 }
 

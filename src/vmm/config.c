@@ -494,6 +494,24 @@ static int parse_rest(struct vm_config *config, const struct option_words *words
     return 0;
 }
 
+/* Ports need the user-mode network, and each is published once. */
+static int check_ports(const struct vm_config *config, struct error *err)
+{
+    char text[NET_FORWARD_TEXT];
+    bool has_user = !config->net_given;
+
+    for (unsigned i = 0; i < config->net_count; i++)
+        has_user = has_user || strcmp(config->nets[i], "user") == 0;
+    if (config->forward_count && !has_user)
+        return error_set(err, -EINVAL, "--publish needs --net user");
+    for (unsigned i = 0; i < config->forward_count; i++)
+        for (unsigned j = 0; j < i; j++)
+            if (net_forward_is_same(&config->forwards[i], &config->forwards[j]))
+                return error_set(err, -EINVAL, "--publish: %s is given twice",
+                                 net_forward_text(&config->forwards[i], text));
+    return 0;
+}
+
 static int check_together(struct vm_config *config, struct error *err)
 {
     bool stdio_serial = strcmp(config->serial, "stdio") == 0;
@@ -523,7 +541,7 @@ static int check_together(struct vm_config *config, struct error *err)
                          "--serial and --console cannot both be stdio; use --serial none");
     if (config->append && strlen(config->append) > 1900)
         return error_set(err, -EINVAL, "--append is longer than 1900 characters");
-    return 0;
+    return check_ports(config, err);
 }
 
 /* Something that is no option. */
