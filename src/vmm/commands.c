@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "host/clock.h"
 #include "vmm/cpu_group.h"
+#include "vmm/stats.h"
 #include "vmm/vm_internal.h"
 
 #include <errno.h>
@@ -21,6 +22,8 @@ static const char *status_word(const struct vm *vm)
         return "shutdown";
     if (machine_is_running(vm->machine))
         return "running";
+    if (vm->has_io_error)
+        return "io-error";
     return vm->has_run ? "paused" : "prelaunch";
 }
 
@@ -123,6 +126,24 @@ static int query_block(void *owner, json_t *arguments, json_t **result, struct e
     return 0;
 }
 
+static int query_blockstats(void *owner, json_t *arguments, json_t **result, struct error *err)
+{
+    struct vm *vm = owner;
+    char name[16];
+
+    (void)arguments;
+    (void)err;
+    *result = json_array();
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        struct disk_stats stats = disk_stats(vm->disks[i]);
+        snprintf(name, sizeof(name), "disk%u", i);
+        json_array_append_new(*result,
+                              json_pack("{s:s, s:s, s:s, s:o}", "device", name, "qdev", name,
+                                        "node-name", name, "stats", stats_of_disk(&stats)));
+    }
+    return 0;
+}
+
 static int query_chardev(void *owner, json_t *arguments, json_t **result, struct error *err)
 {
     struct vm *vm = owner;
@@ -181,21 +202,36 @@ static json_int_t resident_bytes(const struct vm *vm)
     return (json_int_t)pages * PAGE_SIZE;
 }
 
+/* Of all disks. */
+static void sum_disks(const struct vm *vm, uint64_t *read_bytes, uint64_t *written_bytes)
+{
+    *read_bytes = *written_bytes = 0;
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        struct disk_stats stats = disk_stats(vm->disks[i]);
+        *read_bytes += stats.reads.bytes;
+        *written_bytes += stats.writes.bytes;
+    }
+}
+
 static int x_doppel_stats(void *owner, json_t *arguments, json_t **result, struct error *err)
 {
     struct vm *vm = owner;
     struct machine_stats stats = machine_stats(vm->machine);
     struct machine_memory memory = machine_memory(vm->machine);
+    uint64_t read_bytes;
+    uint64_t written_bytes;
 
     (void)arguments;
     (void)err;
+    sum_disks(vm, &read_bytes, &written_bytes);
     *result = json_pack(
-        "{s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "uptime",
+        "{s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "uptime",
         (double)(clock_monotonic_ns() - vm->started_ns) / NS_PER_S, "cpu-seconds",
         (double)clock_process_cpu_ns() / NS_PER_S, "instructions", (json_int_t)stats.instructions,
         "traps", (json_int_t)stats.traps, "resident", resident_bytes(vm), "memory",
         (json_int_t)vm->config->memory_bytes, "memory-target", (json_int_t)memory.target,
-        "memory-actual", (json_int_t)memory.actual, "memory-free", (json_int_t)memory.free);
+        "memory-actual", (json_int_t)memory.actual, "memory-free", (json_int_t)memory.free,
+        "disk-read", (json_int_t)read_bytes, "disk-written", (json_int_t)written_bytes);
     return 0;
 }
 
