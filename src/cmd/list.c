@@ -185,12 +185,24 @@ static int list_all(struct cmd_words *words, int argc, char **argv, bool with_st
     return CMD_OK;
 }
 
+static void print_ports(json_t *ports)
+{
+    json_t *port;
+    size_t i;
+
+    if (json_array_size(ports) == 0)
+        putchar('-');
+    json_array_foreach(ports, i, port) printf("%s%s", i ? ", " : "", json_string_value(port));
+    putchar('\n');
+}
+
 static void print_list(json_t *machines)
 {
     json_t *machine;
     size_t i;
 
-    printf("%-16s %-14s %-14s %4s %9s %8s\n", "NAME", "STATE", "IMAGE", "CPUS", "MEMORY", "UP");
+    printf("%-16s %-14s %-14s %4s %9s %8s %s\n", "NAME", "STATE", "IMAGE", "CPUS", "MEMORY", "UP",
+           "PORTS");
     json_array_foreach(machines, i, machine)
     {
         char cpus[16] = "-";
@@ -199,10 +211,11 @@ static void print_list(json_t *machines)
         json_t *count = json_object_get(machine, "cpus");
         if (count)
             snprintf(cpus, sizeof(cpus), "%d", (int)json_integer_value(count));
-        printf("%-16s %-14s %-14s %4s %9s %8s\n", text_of(machine, "name", "?"),
+        printf("%-16s %-14s %-14s %4s %9s %8s ", text_of(machine, "name", "?"),
                text_of(machine, "state", "?"), text_of(machine, "image", "-"), cpus,
                format_size(json_object_get(machine, "memory"), memory, sizeof(memory)),
                format_time(json_object_get(machine, "uptime"), up, sizeof(up)));
+        print_ports(json_object_get(machine, "ports"));
     }
 }
 
@@ -293,17 +306,21 @@ static void print_stats(json_t *machines)
     json_t *machine;
     size_t i;
 
-    printf("%-16s %-10s %10s %16s %10s %10s\n", "NAME", "STATE", "CPU TIME", "INSTRUCTIONS",
-           "RESIDENT", "MEMORY");
+    printf("%-16s %-10s %10s %16s %10s %10s %10s %10s\n", "NAME", "STATE", "CPU TIME",
+           "INSTRUCTIONS", "RESIDENT", "MEMORY", "READ", "WRITTEN");
     json_array_foreach(machines, i, machine)
     {
         char resident[16];
         char memory[16];
-        printf("%-16s %-10s %8.1f s %16.0f %10s %10s\n", text_of(machine, "name", "?"),
+        char read[16];
+        char written[16];
+        printf("%-16s %-10s %8.1f s %16.0f %10s %10s %10s %10s\n", text_of(machine, "name", "?"),
                text_of(machine, "state", "?"), number_of(machine, "cpu-seconds"),
                number_of(machine, "instructions"),
                format_size(json_object_get(machine, "resident"), resident, sizeof(resident)),
-               format_size(json_object_get(machine, "memory"), memory, sizeof(memory)));
+               format_size(json_object_get(machine, "memory"), memory, sizeof(memory)),
+               format_size(json_object_get(machine, "disk-read"), read, sizeof(read)),
+               format_size(json_object_get(machine, "disk-written"), written, sizeof(written)));
     }
 }
 
@@ -335,22 +352,27 @@ static void print_top(json_t *machines, json_t *before)
     json_t *machine;
     size_t i;
 
-    printf("\033[H\033[J%-16s %-10s %6s %12s %10s %8s\n", "NAME", "STATE", "CPU", "MIPS",
-           "RESIDENT", "UP");
+    printf("\033[H\033[J%-16s %-10s %6s %12s %10s %9s %9s %8s\n", "NAME", "STATE", "CPU", "MIPS",
+           "RESIDENT", "READ/s", "WRITE/s", "UP");
     json_array_foreach(machines, i, machine)
     {
         json_t *old = find_machine(before, text_of(machine, "name", ""));
         double seconds = number_of(machine, "uptime") - number_of(old, "uptime");
         double cpu = number_of(machine, "cpu-seconds") - number_of(old, "cpu-seconds");
         double instructions = number_of(machine, "instructions") - number_of(old, "instructions");
+        double read = number_of(machine, "disk-read") - number_of(old, "disk-read");
+        double written = number_of(machine, "disk-written") - number_of(old, "disk-written");
         char resident[16];
         char up[16];
         if (!(seconds > 0) || !json_object_get(machine, "uptime"))
             seconds = cpu = instructions = 0;
-        printf("%-16s %-10s %5.0f%% %12.0f %10s %8s\n", text_of(machine, "name", "?"),
-               text_of(machine, "state", "?"), seconds > 0 ? 100 * cpu / seconds : 0,
+        printf("%-16s %-10s %5.0f%% %12.0f %10s %7.1f M %7.1f M %8s\n",
+               text_of(machine, "name", "?"), text_of(machine, "state", "?"),
+               seconds > 0 ? 100 * cpu / seconds : 0,
                seconds > 0 ? instructions / seconds / 1e6 : 0,
                format_size(json_object_get(machine, "resident"), resident, sizeof(resident)),
+               seconds > 0 ? read / seconds / (1 << 20) : 0,
+               seconds > 0 ? written / seconds / (1 << 20) : 0,
                format_time(json_object_get(machine, "uptime"), up, sizeof(up)));
     }
     fflush(stdout);

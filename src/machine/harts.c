@@ -309,7 +309,7 @@ int harts_start(struct machine *machine, struct error *err)
     return 0;
 }
 
-void harts_destroy(struct machine *machine)
+void harts_stop(struct machine *machine)
 {
     pthread_mutex_lock(&machine->state_mutex);
     atomic_store(&machine->goal, GOAL_QUIT);
@@ -317,12 +317,19 @@ void harts_destroy(struct machine *machine)
     pthread_mutex_unlock(&machine->state_mutex);
     for (unsigned i = 0; i < machine->config.cpus; i++) {
         struct hart_thread *thread = &machine->harts[i];
+        if (!thread->is_started)
+            continue;
+        hart_thread_wake(thread);
+        pthread_join(thread->thread, NULL);
+    }
+}
+
+void harts_destroy(struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->config.cpus; i++) {
+        struct hart_thread *thread = &machine->harts[i];
         if (!thread->hart)
             continue;
-        if (thread->is_started) {
-            hart_thread_wake(thread);
-            pthread_join(thread->thread, NULL);
-        }
         size_t pages = thread->hart->config.code_pages;
         map_free(thread->code_memory, pages ? code_cache_size(pages) : 0);
         free(thread->hart);

@@ -101,8 +101,9 @@ void machine_destroy(struct machine *machine)
 {
     if (!machine)
         return;
+    harts_stop(machine);
+    drain_disks(machine); /* a request that ends interrupts a hart */
     harts_destroy(machine);
-    drain_disks(machine);
     boot_free(machine);
     board_destroy(machine);
     pthread_cond_destroy(&machine->state_changed);

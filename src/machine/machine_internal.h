@@ -232,6 +232,8 @@ void machine_serve_alarms(struct hart_thread *thread);
 /* ---- harts.c ---- */
 MUST_CHECK int harts_create(struct machine *machine, struct error *err);
 MUST_CHECK int harts_start(struct machine *machine, struct error *err);
+/* Ends and joins the threads; what harts have stays. */
+void harts_stop(struct machine *machine);
 void harts_destroy(struct machine *machine);
 /* Any thread: makes the hart look at its requests, also when it sleeps. */
 void hart_thread_wake(struct hart_thread *thread);

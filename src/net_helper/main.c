@@ -100,6 +100,7 @@ static struct nat *configure(struct wire *wire)
         return NULL;
     struct nat *nat = nat_create(&(struct nat_config){
         .host_name = message.text,
+        .guest_address = message.address,
         .mtu = message.mtu,
         .is_restricted = (message.flags & USER_RESTRICTED) != 0,
         .wire = wire,

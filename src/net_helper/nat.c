@@ -2,7 +2,9 @@
  * libslirp with what it asks of us: a clock, timers, descriptors to wait for. */
 #include "net_helper/nat.h"
 
+#include "base/bits.h"
 #include "host/clock.h"
+#include "port/net.h"
 
 #include <errno.h>
 #include <glib.h>
@@ -14,7 +16,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define NEVER INT64_MAX
+#define NEVER  INT64_MAX
+#define PREFIX "fec0::"
 
 enum { MAX_TIMERS = 8 };
 
@@ -30,6 +33,12 @@ struct nat {
     struct wire *wire;
     void (*log)(const char *text);
     struct nat_timer timers[MAX_TIMERS];
+
+    /* By IPv6 the guest chooses its address itself. */
+    struct in6_addr guest_ipv6;
+    int64_t learned_ms;
+    struct net_forward ipv6_forwards[NET_MAX_FORWARDS];
+    unsigned ipv6_forward_count;
 
     /* Between nat_prepare and nat_work: */
     struct pollfd *fds;
@@ -191,13 +200,6 @@ void nat_work(struct nat *nat, const struct pollfd *fds, bool is_blind)
     slirp_pollfds_poll(nat->slirp, is_blind, get_events, nat);
 }
 
-void nat_input(void *owner, const uint8_t *frame, size_t size)
-{
-    struct nat *nat = owner;
-
-    slirp_input(nat->slirp, frame, (int)size);
-}
-
 /* ---- what libslirp would get from the C library ---- */
 
 /* Which interface a name server with a link-local address is on. The C library asks by a socket of AF_UNIX, which this
@@ -214,6 +216,115 @@ __attribute__((visibility("default"))) unsigned if_nametoindex(const char *name)
         close(fd);
     }
     return is_there ? (unsigned)request.ifr_ifindex : 0;
+}
+
+/* ---- forwards ---- */
+
+static int add(struct nat *nat, const struct net_forward *forward)
+{
+    const struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6,
+                                      .sin6_addr = nat->guest_ipv6,
+                                      .sin6_port = htons(forward->guest_port)};
+    /* No address: of the first that asked by DHCP. */
+    const struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(forward->guest_port)};
+    struct sockaddr_storage guest = {0};
+    struct sockaddr_storage host;
+    unsigned size = net_forward_sockaddr(forward, &host);
+    int flags =
+        (forward->is_udp ? SLIRP_HOSTFWD_UDP : 0) | (forward->is_ipv6 ? SLIRP_HOSTFWD_V6ONLY : 0);
+
+    if (forward->is_ipv6)
+        memcpy(&guest, &ipv6, sizeof(ipv6));
+    else
+        memcpy(&guest, &ipv4, sizeof(ipv4));
+    errno = EINVAL;
+    return slirp_add_hostxfwd(nat->slirp, (const struct sockaddr *)&host, size,
+                              (const struct sockaddr *)&guest, size, flags) < 0
+               ? -errno
+               : 0;
+}
+
+static int drop(struct nat *nat, const struct net_forward *forward)
+{
+    struct sockaddr_storage host;
+    unsigned size = net_forward_sockaddr(forward, &host);
+    int flags =
+        (forward->is_udp ? SLIRP_HOSTFWD_UDP : 0) | (forward->is_ipv6 ? SLIRP_HOSTFWD_V6ONLY : 0);
+
+    return slirp_remove_hostxfwd(nat->slirp, (const struct sockaddr *)&host, size, flags) < 0
+               ? -ENOENT
+               : 0;
+}
+
+int nat_add(struct nat *nat, const struct net_forward *forward)
+{
+    if (forward->is_ipv6 && nat->ipv6_forward_count == NET_MAX_FORWARDS)
+        return -ENOSPC;
+    int result = add(nat, forward);
+    if (result == 0 && forward->is_ipv6)
+        nat->ipv6_forwards[nat->ipv6_forward_count++] = *forward;
+    return result;
+}
+
+int nat_remove(struct nat *nat, const struct net_forward *forward)
+{
+    for (unsigned i = 0; i < nat->ipv6_forward_count; i++) {
+        if (!net_forward_is_same(&nat->ipv6_forwards[i], forward))
+            continue;
+        nat->ipv6_forwards[i] = nat->ipv6_forwards[--nat->ipv6_forward_count];
+        break;
+    }
+    return drop(nat, forward);
+}
+
+/* ---- the guest's frames ---- */
+
+enum {
+    ETHERNET_HEADER = 14,
+    IPV6_HEADER = 40,
+    IPV6_SOURCE = 8,
+    /* A guest that changes its address all the time has forwards that follow slowly. */
+    LEARN_MS = 1000,
+};
+
+/* The address that a guest makes of its device's, as long as it has not shown another: RFC 4291, appendix A. */
+static struct in6_addr guess_address(const uint8_t device[NET_ADDRESS_SIZE])
+{
+    struct in6_addr address = {0};
+    uint8_t *bytes = address.s6_addr;
+
+    inet_pton(AF_INET6, PREFIX, &address);
+    memcpy(bytes + 8, device, 3);
+    bytes[8] ^= 2;
+    bytes[11] = 0xff;
+    bytes[12] = 0xfe;
+    memcpy(bytes + 13, device + 3, 3);
+    return address;
+}
+
+/* The guest sends by IPv6 from an address of our prefix: that is where forwards lead from now on. */
+static void learn_address(struct nat *nat, const uint8_t *frame, size_t size)
+{
+    const uint8_t *source = frame + ETHERNET_HEADER + IPV6_SOURCE;
+    const struct in6_addr *known = &nat->guest_ipv6;
+
+    if (size < ETHERNET_HEADER + IPV6_HEADER || frame[12] != 0x86 || frame[13] != 0xdd ||
+        memcmp(source, known, 8) != 0 || memcmp(source, known, sizeof(*known)) == 0 ||
+        now_ms() - nat->learned_ms < LEARN_MS)
+        return;
+    nat->learned_ms = now_ms();
+    memcpy(&nat->guest_ipv6, source, sizeof(nat->guest_ipv6));
+    for (unsigned i = 0; i < nat->ipv6_forward_count; i++)
+        if (drop(nat, &nat->ipv6_forwards[i]) < 0 || add(nat, &nat->ipv6_forwards[i]) < 0)
+            nat->log("a forward does not follow the guest's address");
+}
+
+void nat_input(void *owner, const uint8_t *frame, size_t size)
+{
+    struct nat *nat = owner;
+
+    learn_address(nat, frame, size);
+    slirp_input(nat->slirp, frame, (int)size);
 }
 
 /* ---- life ---- */
@@ -242,7 +353,9 @@ struct nat *nat_create(const struct nat_config *config)
     nat->wire = config->wire;
     nat->log = config->log;
     g_log_set_default_handler(glib_message, nat);
-    inet_pton(AF_INET6, "fec0::", &slirp.vprefix_addr6);
+    nat->guest_ipv6 = guess_address(config->guest_address);
+    nat->learned_ms = now_ms() - LEARN_MS;
+    inet_pton(AF_INET6, PREFIX, &slirp.vprefix_addr6);
     inet_pton(AF_INET6, "fec0::2", &slirp.vhost6);
     inet_pton(AF_INET6, "fec0::3", &slirp.vnameserver6);
     nat->slirp = slirp_new(&slirp, &callbacks, nat);
@@ -251,28 +364,4 @@ struct nat *nat_create(const struct nat_config *config)
         return NULL;
     }
     return nat;
-}
-
-/* ---- forwards ---- */
-
-int nat_add(struct nat *nat, const struct net_forward *forward)
-{
-    struct in_addr host;
-    struct in_addr guest = {0}; /* the first that asked by DHCP */
-
-    memcpy(&host, forward->host_address, sizeof(host));
-    errno = EINVAL;
-    return slirp_add_hostfwd(nat->slirp, forward->is_udp, host, forward->host_port, guest,
-                             forward->guest_port) < 0
-               ? -errno
-               : 0;
-}
-
-int nat_remove(struct nat *nat, const struct net_forward *forward)
-{
-    struct in_addr host;
-
-    memcpy(&host, forward->host_address, sizeof(host));
-    return slirp_remove_hostfwd(nat->slirp, forward->is_udp, host, forward->host_port) < 0 ? -ENOENT
-                                                                                           : 0;
 }

@@ -12,7 +12,8 @@
 struct nat;
 
 struct nat_config {
-    const char *host_name; /* of the guest, by DHCP; empty: none */
+    const char *host_name;        /* of the guest, by DHCP; empty: none */
+    const uint8_t *guest_address; /* of its network device; for this call */
     unsigned mtu;
     bool is_restricted;
     struct wire *wire;

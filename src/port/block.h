@@ -35,6 +35,7 @@ struct block_request {
     struct block_request *next;
     void *disk;
     int result;
+    uint64_t begun_ns;
 };
 
 struct block_port {

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "host/clock.h"
 #include "vmm/cpu_group.h"
+#include "vmm/stats.h"
 #include "vmm/vm_internal.h"
 
 #include <errno.h>
@@ -21,6 +22,8 @@ static const char *status_word(const struct vm *vm)
         return "shutdown";
     if (machine_is_running(vm->machine))
         return "running";
+    if (vm->has_io_error)
+        return "io-error";
     return vm->has_run ? "paused" : "prelaunch";
 }
 
@@ -123,6 +126,24 @@ static int query_block(void *owner, json_t *arguments, json_t **result, struct e
     return 0;
 }
 
+static int query_blockstats(void *owner, json_t *arguments, json_t **result, struct error *err)
+{
+    struct vm *vm = owner;
+    char name[16];
+
+    (void)arguments;
+    (void)err;
+    *result = json_array();
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        struct disk_stats stats = disk_stats(vm->disks[i]);
+        snprintf(name, sizeof(name), "disk%u", i);
+        json_array_append_new(*result,
+                              json_pack("{s:s, s:s, s:s, s:o}", "device", name, "qdev", name,
+                                        "node-name", name, "stats", stats_of_disk(&stats)));
+    }
+    return 0;
+}
+
 static int query_chardev(void *owner, json_t *arguments, json_t **result, struct error *err)
 {
     struct vm *vm = owner;
@@ -138,19 +159,33 @@ static int query_chardev(void *owner, json_t *arguments, json_t **result, struct
     return 0;
 }
 
+/* "127.0.0.1:8080->80/tcp" for each; a new reference. */
+static json_t *port_texts(const struct vm *vm)
+{
+    const struct net_forward *ports;
+    char text[NET_FORWARD_TEXT];
+    unsigned count = nets_ports(&vm->nets, &ports);
+    json_t *texts = json_array();
+
+    for (unsigned i = 0; i < count; i++)
+        json_array_append_new(texts, json_string(net_forward_arrow(&ports[i], text)));
+    return texts;
+}
+
 static int x_doppel_query(void *owner, json_t *arguments, json_t **result, struct error *err)
 {
     struct vm *vm = owner;
 
     (void)arguments;
     (void)err;
-    *result = json_pack(
-        "{s:s, s:s, s:s, s:i, s:f, s:i, s:I, s:b, s:s, s:b, s:b, s:i}", "name", vm->config->name,
-        "uuid", vm->config->uuid, "status", status_word(vm), "pid", getpid(), "uptime",
-        (double)(clock_monotonic_ns() - vm->started_ns) / NS_PER_S, "cpus", vm->config->cpus,
-        "memory", (json_int_t)vm->config->memory_bytes, "ready", vm->ready.is_ready, "guest-status",
-        vm->ready.status, "sandbox", vm->sandbox != NULL, "namespaces", vm->layers.namespaces,
-        "landlock", vm->layers.landlock);
+    *result =
+        json_pack("{s:s, s:s, s:s, s:i, s:f, s:i, s:I, s:b, s:s, s:b, s:b, s:i, s:o}", "name",
+                  vm->config->name, "uuid", vm->config->uuid, "status", status_word(vm), "pid",
+                  getpid(), "uptime", (double)(clock_monotonic_ns() - vm->started_ns) / NS_PER_S,
+                  "cpus", vm->config->cpus, "memory", (json_int_t)vm->config->memory_bytes, "ready",
+                  vm->ready.is_ready, "guest-status", vm->ready.status, "sandbox",
+                  vm->sandbox != NULL, "namespaces", vm->layers.namespaces, "landlock",
+                  vm->layers.landlock, "ports", port_texts(vm));
     return 0;
 }
 
@@ -167,21 +202,36 @@ static json_int_t resident_bytes(const struct vm *vm)
     return (json_int_t)pages * PAGE_SIZE;
 }
 
+/* Of all disks. */
+static void sum_disks(const struct vm *vm, uint64_t *read_bytes, uint64_t *written_bytes)
+{
+    *read_bytes = *written_bytes = 0;
+    for (unsigned i = 0; i < vm->config->disk_count; i++) {
+        struct disk_stats stats = disk_stats(vm->disks[i]);
+        *read_bytes += stats.reads.bytes;
+        *written_bytes += stats.writes.bytes;
+    }
+}
+
 static int x_doppel_stats(void *owner, json_t *arguments, json_t **result, struct error *err)
 {
     struct vm *vm = owner;
     struct machine_stats stats = machine_stats(vm->machine);
     struct machine_memory memory = machine_memory(vm->machine);
+    uint64_t read_bytes;
+    uint64_t written_bytes;
 
     (void)arguments;
     (void)err;
+    sum_disks(vm, &read_bytes, &written_bytes);
     *result = json_pack(
-        "{s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "uptime",
+        "{s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "uptime",
         (double)(clock_monotonic_ns() - vm->started_ns) / NS_PER_S, "cpu-seconds",
         (double)clock_process_cpu_ns() / NS_PER_S, "instructions", (json_int_t)stats.instructions,
         "traps", (json_int_t)stats.traps, "resident", resident_bytes(vm), "memory",
         (json_int_t)vm->config->memory_bytes, "memory-target", (json_int_t)memory.target,
-        "memory-actual", (json_int_t)memory.actual, "memory-free", (json_int_t)memory.free);
+        "memory-actual", (json_int_t)memory.actual, "memory-free", (json_int_t)memory.free,
+        "disk-read", (json_int_t)read_bytes, "disk-written", (json_int_t)written_bytes);
     return 0;
 }
 
@@ -328,6 +378,49 @@ static int x_doppel_set(void *owner, json_t *arguments, json_t **result, struct 
         governor_set_limit(vm->governor, milli);
     if (shares)
         governor_set_shares(vm->governor, (unsigned)json_integer_value(shares));
+    return 0;
+}
+
+/* ---- ports ---- */
+
+static int x_doppel_publish(void *owner, json_t *arguments, json_t **result, struct error *err)
+{
+    struct vm *vm = owner;
+    struct net_forward forward;
+
+    (void)result;
+    int code =
+        net_forward_parse(json_string_value(json_object_get(arguments, "port")), &forward, err);
+    return code < 0 ? code : nets_publish(&vm->nets, &forward, err);
+}
+
+static int x_doppel_unpublish(void *owner, json_t *arguments, json_t **result, struct error *err)
+{
+    struct vm *vm = owner;
+    struct net_forward forward;
+
+    (void)result;
+    int code = net_forward_parse_host(json_string_value(json_object_get(arguments, "port")),
+                                      &forward, err);
+    return code < 0 ? code : nets_unpublish(&vm->nets, &forward, err);
+}
+
+static int x_doppel_query_ports(void *owner, json_t *arguments, json_t **result, struct error *err)
+{
+    struct vm *vm = owner;
+    const struct net_forward *ports;
+    char address[NET_FORWARD_TEXT];
+    unsigned count = nets_ports(&vm->nets, &ports);
+
+    (void)arguments;
+    (void)err;
+    *result = json_array();
+    for (unsigned i = 0; i < count; i++)
+        json_array_append_new(*result,
+                              json_pack("{s:s, s:i, s:i, s:s}", "host-address",
+                                        net_forward_address(&ports[i], address), "host-port",
+                                        ports[i].host_port, "guest-port", ports[i].guest_port,
+                                        "protocol", ports[i].is_udp ? "udp" : "tcp"));
     return 0;
 }
 

@@ -157,6 +157,23 @@ static int parse_cpu(struct vm_config *config, const char *value, struct error *
     return engine_parse_cpu(rest, &config->extensions, err);
 }
 
+/* "report", "stop", and for writes "enospc". */
+static bool parse_error_action(const char *word, bool is_write, enum disk_error_action *out)
+{
+    static const struct {
+        const char *word;
+        enum disk_error_action action;
+    } rows[] = {{"report", DISK_REPORT}, {"stop", DISK_STOP}, {"enospc", DISK_ENOSPC}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows) - !is_write; i++) {
+        if (strcmp(word, rows[i].word) != 0)
+            continue;
+        *out = rows[i].action;
+        return true;
+    }
+    return false;
+}
+
 static int parse_disk_word(struct vm_disk_config *disk, const char *word, struct error *err)
 {
     if (strcmp(word, "readonly") == 0) {
@@ -170,13 +187,23 @@ static int parse_disk_word(struct vm_disk_config *disk, const char *word, struct
     } else if (strcmp(word, "bus=pci") == 0 || strcmp(word, "bus=mmio") == 0) {
         disk->bus_given = true;
         disk->on_mmio = word[4] == 'm';
+    } else if (text_starts_with(word, "werror=") &&
+               parse_error_action(word + 7, true, &disk->write_error)) {
+        disk->write_error_given = true;
+    } else if (text_starts_with(word, "rerror=") &&
+               parse_error_action(word + 7, false, &disk->read_error)) {
+        return 0;
+    } else if (text_starts_with(word, "werror=") || text_starts_with(word, "rerror=")) {
+        return error_set(err, -EINVAL, "--disk '%s': %s is wanted", word,
+                         *word == 'w' ? "werror=report, =stop or =enospc"
+                                      : "rerror=report or =stop");
     } else if (text_starts_with(word, "format=")) {
         return error_set(err, -EINVAL, "--disk '%s': the formats are raw, qcow2 and overlay", word);
     } else {
         return error_set(
             err, -EINVAL,
             "--disk: '%s' is not one of format=, backing=, readonly, snapshot, bus=pci, "
-            "bus=mmio",
+            "bus=mmio, werror=, rerror=",
             word);
     }
     return 0;
@@ -494,6 +521,40 @@ static int parse_rest(struct vm_config *config, const struct option_words *words
     return 0;
 }
 
+/* Ports need the user-mode network, and each is published once. */
+static int check_ports(const struct vm_config *config, struct error *err)
+{
+    char text[NET_FORWARD_TEXT];
+    bool has_user = !config->net_given;
+
+    for (unsigned i = 0; i < config->net_count; i++)
+        has_user = has_user || strcmp(config->nets[i], "user") == 0;
+    if (config->forward_count && !has_user)
+        return error_set(err, -EINVAL, "--publish needs --net user");
+    for (unsigned i = 0; i < config->forward_count; i++)
+        for (unsigned j = 0; j < i; j++)
+            if (net_forward_is_same(&config->forwards[i], &config->forwards[j]))
+                return error_set(err, -EINVAL, "--publish: %s is given twice",
+                                 net_forward_text(&config->forwards[i], text));
+    return 0;
+}
+
+/* A machine that stopped goes on by its control socket; one without has no default that stops it. */
+static int check_disks(struct vm_config *config, struct error *err)
+{
+    for (unsigned i = 0; i < config->disk_count; i++) {
+        struct vm_disk_config *disk = &config->disks[i];
+        if (!disk->write_error_given && config->qmp)
+            disk->write_error = DISK_ENOSPC;
+        if (!config->qmp && (disk->write_error || disk->read_error))
+            return error_set(err, -EINVAL,
+                             "--disk '%s': a machine that stops for an error needs --qmp, by which "
+                             "it goes on",
+                             disk->path);
+    }
+    return 0;
+}
+
 static int check_together(struct vm_config *config, struct error *err)
 {
     bool stdio_serial = strcmp(config->serial, "stdio") == 0;
@@ -523,7 +584,8 @@ static int check_together(struct vm_config *config, struct error *err)
                          "--serial and --console cannot both be stdio; use --serial none");
     if (config->append && strlen(config->append) > 1900)
         return error_set(err, -EINVAL, "--append is longer than 1900 characters");
-    return 0;
+    int result = check_disks(config, err);
+    return result < 0 ? result : check_ports(config, err);
 }
 
 /* Something that is no option. */

@@ -27,6 +27,9 @@ struct vm_disk_config {
     bool snapshot;
     bool bus_given;
     bool on_mmio;
+    enum disk_error_action read_error;
+    enum disk_error_action write_error;
+    bool write_error_given;
 };
 
 /* A folder of the host for the guest. */

@@ -17,6 +17,8 @@
 
 struct debugger {
     struct machine *machine;
+    void (*resumes)(void *owner); /* before it goes on */
+    void *owner;
     struct loop *loop;
     struct connection connection;
     struct gdb_server server;
@@ -133,6 +135,7 @@ static void resume(void *owner, const enum gdb_action *actions)
     for (unsigned i = 0; i < debugger->target.hart_count; i++)
         hart_of(debugger, i)->debug.skip_breakpoint = true;
     if (!has_step(debugger, actions)) {
+        debugger->resumes(debugger->owner);
         machine_resume(debugger->machine);
         return;
     }
@@ -308,10 +311,13 @@ int debugger_create(struct loop *loop, const char *spec, struct debugger **out, 
     return 0;
 }
 
-void debugger_attach(struct debugger *debugger, struct machine *machine, bool running)
+void debugger_attach(struct debugger *debugger, struct machine *machine, bool running,
+                     void (*resumes)(void *owner), void *owner)
 {
     if (!debugger)
         return;
+    debugger->resumes = resumes;
+    debugger->owner = owner;
     debugger->machine = machine;
     fill_target(debugger);
     gdb_server_init(&debugger->server, &debugger->target, running, send_bytes, debugger);

@@ -16,9 +16,10 @@ struct debugger;
 MUST_CHECK int debugger_create(struct loop *loop, const char *spec, struct debugger **out,
                                struct error *err);
 void debugger_destroy(struct debugger *debugger);
-/* Once, before the loop runs. `running`: the machine will be started at once. Accepts a debugger that is NULL, as
- * does the next. */
-void debugger_attach(struct debugger *debugger, struct machine *machine, bool running);
+/* Once, before the loop runs. `running`: the machine will be started at once; `resumes` is called before the debugger
+ * lets it go on. Accepts a debugger that is NULL, as does the next. */
+void debugger_attach(struct debugger *debugger, struct machine *machine, bool running,
+                     void (*resumes)(void *owner), void *owner);
 /* Of its unix socket, which debugger_destroy removes unless it is forgotten. NULL: nothing. */
 struct place *debugger_place(struct debugger *debugger);
 

@@ -23,7 +23,7 @@ static int open_net(struct vm_nets *nets, const struct vm_nets_config *config, c
     const struct vm_config *vm = config->config;
     struct machine_net *device = &machine->nets[nets->count];
     /* Ports lead through the first user-mode network. */
-    bool publishes = strcmp(spec, "user") == 0;
+    bool publishes = !nets->user && strcmp(spec, "user") == 0;
     struct net_config net = {
         .spec = spec,
         .machine = vm->name,
@@ -33,8 +33,6 @@ static int open_net(struct vm_nets *nets, const struct vm_nets_config *config, c
         .children = config->children,
     };
 
-    for (unsigned i = 0; i < nets->count; i++)
-        publishes = publishes && strcmp(vm->nets[i], "user") != 0;
     if (publishes) {
         net.forwards = vm->forwards;
         net.forward_count = vm->forward_count;
@@ -44,6 +42,8 @@ static int open_net(struct vm_nets *nets, const struct vm_nets_config *config, c
     if (result < 0)
         return result;
     struct net *opened = nets->nets[nets->count++];
+    if (publishes)
+        nets->user = opened;
     *device = (struct machine_net){.port = net_port(opened),
                                    .mtu = net_traits(opened).mtu,
                                    .checksums_are_good = net_traits(opened).checksums_are_good};
@@ -70,19 +70,13 @@ int nets_open(struct vm_nets *nets, const struct vm_nets_config *config,
               struct machine_config *machine, struct error *err)
 {
     const struct vm_config *vm = config->config;
-    bool has_user = false;
 
     for (unsigned i = 0; i < vm->net_count; i++) {
         int result = open_net(nets, config, vm->nets[i], machine, err);
         if (result < 0)
             return result;
-        has_user = has_user || strcmp(vm->nets[i], "user") == 0;
     }
-    if (!vm->net_given)
-        return open_default(nets, config, machine, err);
-    if (vm->forward_count && !has_user)
-        return error_set(err, -EINVAL, "--publish needs --net user");
-    return 0;
+    return vm->net_given ? 0 : open_default(nets, config, machine, err);
 }
 
 int nets_connect(struct vm_nets *nets, struct machine *machine, struct error *err)
@@ -102,9 +96,31 @@ void nets_service(struct vm_nets *nets)
         net_service(nets->nets[i]);
 }
 
+static int has_no_user(struct error *err)
+{
+    return error_set(err, -ENODEV, "the machine has no user-mode network (--net user)");
+}
+
+int nets_publish(struct vm_nets *nets, const struct net_forward *forward, struct error *err)
+{
+    return nets->user ? net_add_forward(nets->user, forward, err) : has_no_user(err);
+}
+
+int nets_unpublish(struct vm_nets *nets, const struct net_forward *forward, struct error *err)
+{
+    return nets->user ? net_remove_forward(nets->user, forward, err) : has_no_user(err);
+}
+
+unsigned nets_ports(const struct vm_nets *nets, const struct net_forward **out)
+{
+    *out = NULL;
+    return nets->user ? net_forwards(nets->user, out) : 0;
+}
+
 void nets_close(struct vm_nets *nets)
 {
     for (unsigned i = 0; i < nets->count; i++)
         net_close(nets->nets[i]);
     nets->count = 0;
+    nets->user = NULL;
 }

@@ -9,6 +9,7 @@
 struct vm_nets {
     struct net *nets[MACHINE_MAX_NETS];
     unsigned count;
+    struct net *user; /* the first user-mode one, through which ports are published; NULL: none */
 };
 
 struct vm_nets_config {
@@ -29,4 +30,12 @@ MUST_CHECK int nets_open(struct vm_nets *nets, const struct vm_nets_config *conf
 MUST_CHECK int nets_connect(struct vm_nets *nets, struct machine *machine, struct error *err);
 /* After each wake of the loop. */
 void nets_service(struct vm_nets *nets);
+
+/* Ports of a running machine. -ENODEV: it has no user-mode network. */
+MUST_CHECK int nets_publish(struct vm_nets *nets, const struct net_forward *forward,
+                            struct error *err);
+MUST_CHECK int nets_unpublish(struct vm_nets *nets, const struct net_forward *forward,
+                              struct error *err);
+/* How many there are. */
+unsigned nets_ports(const struct vm_nets *nets, const struct net_forward **out);
 void nets_close(struct vm_nets *nets);

@@ -26,7 +26,81 @@ static double per(uint64_t value, uint64_t of)
     return of ? (double)value / (double)of : 0;
 }
 
-static void print_json(const struct machine_stats *stats)
+/* ---- disks ---- */
+
+/* Kinds of requests as QEMU calls them. */
+static const struct kind {
+    const char *name;
+    size_t offset; /* of struct disk_figures */
+    bool has_bytes;
+} kinds[] = {
+    {"rd", offsetof(struct disk_stats, reads), true},
+    {"wr", offsetof(struct disk_stats, writes), true},
+    {"flush", offsetof(struct disk_stats, flushes), false},
+    {"unmap", offsetof(struct disk_stats, discards), true},
+};
+
+static const struct disk_figures *figures_of(const struct disk_stats *disk, const struct kind *kind)
+{
+    return (const struct disk_figures *)(const void *)((const char *)disk + kind->offset);
+}
+
+static void set(json_t *object, const char *before, const char *kind, const char *after,
+                uint64_t value)
+{
+    char name[40];
+
+    snprintf(name, sizeof(name), "%s%s%s", before, kind, after);
+    json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+json_t *stats_of_disk(const struct disk_stats *disk)
+{
+    json_t *object = json_object();
+
+    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+        const struct disk_figures *figures = figures_of(disk, &kinds[i]);
+        set(object, "", kinds[i].name, "_operations", figures->operations);
+        if (kinds[i].has_bytes)
+            set(object, "", kinds[i].name, "_bytes", figures->bytes);
+        set(object, "", kinds[i].name, "_total_time_ns", figures->ns);
+        set(object, "failed_", kinds[i].name, "_operations", figures->failed);
+    }
+    return object;
+}
+
+static void print_disks_json(const struct disk_stats *disks, unsigned count)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < count; i++)
+        json_array_append_new(list, stats_of_disk(&disks[i]));
+    fprintf(stderr, ", \"disks\": ");
+    json_dumpf(list, stderr, 0);
+    json_decref(list);
+}
+
+static void print_disk(unsigned index, const struct disk_stats *disk)
+{
+    const struct disk_figures *reads = &disk->reads;
+    const struct disk_figures *writes = &disk->writes;
+    uint64_t failed = reads->failed + writes->failed + disk->flushes.failed + disk->discards.failed;
+
+    fprintf(stderr,
+            "disk%u: %llu reads of %.1f MiB, %.0f us each; %llu writes of %.1f MiB, %.0f us each; "
+            "%llu flushes, %llu discards, %llu failures\n",
+            index, (unsigned long long)reads->operations, (double)reads->bytes / (1 << 20),
+            per(reads->ns, reads->operations + reads->failed) / 1e3,
+            (unsigned long long)writes->operations, (double)writes->bytes / (1 << 20),
+            per(writes->ns, writes->operations + writes->failed) / 1e3,
+            (unsigned long long)disk->flushes.operations,
+            (unsigned long long)disk->discards.operations, (unsigned long long)failed);
+}
+
+/* ---- the machine ---- */
+
+static void print_json(const struct machine_stats *stats, const struct disk_stats *disks,
+                       unsigned disk_count)
 {
     const struct translator_stats *t = &stats->translator;
     const struct figure figures[] = {
@@ -57,6 +131,8 @@ static void print_json(const struct machine_stats *stats)
                     (unsigned long long)figures[i].value);
         fprintf(stderr, "}");
     }
+    if (disk_count)
+        print_disks_json(disks, disk_count);
     fprintf(stderr, "}\n");
 }
 
@@ -92,15 +168,18 @@ static void print_translator(const struct machine_stats *stats)
     print_rate(stats, "slow access", t->slow_accesses);
 }
 
-void stats_print(const struct machine_stats *stats, enum vm_stats form)
+void stats_print(const struct machine_stats *stats, const struct disk_stats *disks,
+                 unsigned disk_count, enum vm_stats form)
 {
     if (form == STATS_JSON) {
-        print_json(stats);
+        print_json(stats, disks, disk_count);
     } else if (form == STATS_TEXT) {
         fprintf(stderr, "doppel: %llu instructions, %llu traps in %.3f s: %.1f million a second\n",
                 (unsigned long long)stats->instructions, (unsigned long long)stats->traps,
                 seconds_of(stats), mips_of(stats));
         if (stats->translates)
             print_translator(stats);
+        for (unsigned i = 0; i < disk_count; i++)
+            print_disk(i, &disks[i]);
     }
 }

@@ -60,7 +60,18 @@ void vm_pause(struct vm *vm)
     if (!machine_is_running(vm->machine))
         return;
     machine_pause(vm->machine);
+    vm->has_io_error = false;
     control_server_event(vm->control, CONTROL_EVENT_STOP, NULL);
+}
+
+/* Before the machine goes on, whoever lets it. */
+static void retry_disks(void *owner)
+{
+    struct vm *vm = owner;
+
+    vm->has_io_error = false;
+    for (unsigned i = 0; i < vm->config->disk_count; i++)
+        disk_retry(vm->disks[i]);
 }
 
 int vm_resume(struct vm *vm, struct error *err)
@@ -70,6 +81,7 @@ int vm_resume(struct vm *vm, struct error *err)
     if (machine_is_running(vm->machine))
         return 0;
     vm->has_run = true;
+    retry_disks(vm);
     machine_resume(vm->machine);
     control_server_event(vm->control, CONTROL_EVENT_RESUME, NULL);
     return 0;
@@ -85,6 +97,7 @@ int vm_reset(struct vm *vm, bool by_guest, struct error *err)
     if (result < 0)
         return result;
     control_server_reset(vm->control, by_guest);
+    vm->has_io_error = false;
     vm->has_run = runs;
     if (runs)
         machine_resume(vm->machine);
@@ -122,6 +135,52 @@ static void on_power(struct vm *vm, const struct machine_event *event)
     }
 }
 
+/* ---- errors of disks ---- */
+
+/* Of errors that only the guest is told of, which may make as many as it likes. */
+#define ERROR_EVENT_NS UINT64_C(100000000)
+
+static void send_failure(struct vm *vm, unsigned index, const struct disk_failure *failure)
+{
+    char name[16];
+
+    snprintf(name, sizeof(name), "disk%u", index);
+    json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "device", name, "node-name", name,
+                             "operation", failure->is_read ? "read" : "write", "action",
+                             failure->is_held ? "stop" : "report", "nospace",
+                             failure->result == -ENOSPC || failure->result == -EDQUOT, "reason",
+                             strerror(-failure->result));
+    control_server_event(vm->control, CONTROL_EVENT_BLOCK_IO_ERROR, data);
+    json_decref(data);
+}
+
+static void on_failure(struct vm *vm, unsigned index, const struct disk_failure *failure)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+
+    if (!failure->is_held && now_ns - vm->error_told_ns[index] < ERROR_EVENT_NS)
+        return;
+    vm->error_told_ns[index] = now_ns;
+    send_failure(vm, index, failure);
+    if (!failure->is_held || !machine_is_running(vm->machine))
+        return;
+    log_warn("blk",
+             "disk%u: a request to %s failed: %s; the machine stands still until it is told to "
+             "go on",
+             index, failure->is_read ? "read" : "write", strerror(-failure->result));
+    vm_pause(vm);
+    vm->has_io_error = true;
+}
+
+static void take_failures(struct vm *vm)
+{
+    struct disk_failure failure;
+
+    for (unsigned i = 0; i < vm->config->disk_count; i++)
+        while (disk_take_failure(vm->disks[i], &failure))
+            on_failure(vm, i, &failure);
+}
+
 static void on_wake(void *owner, unsigned events)
 {
     struct vm *vm = owner;
@@ -131,6 +190,7 @@ static void on_wake(void *owner, unsigned events)
     stream_service(vm->console);
     vsock_service(vm->vsock);
     nets_service(&vm->nets);
+    take_failures(vm);
     for (;;) {
         struct machine_event event = machine_take_event(vm->machine);
         if (event.kind == MACHINE_EVENT_NONE)
@@ -303,6 +363,11 @@ static int open_disks(struct vm *vm, struct error *err)
             .snapshot = disk->snapshot || vm->config->snapshot,
             .backing = disk->backing,
             .limits = vm->config->io_limits,
+            .errors = {.on_read = disk->read_error,
+                       .on_write = disk->write_error,
+                       .failed = notify,
+                       .owner = vm,
+                       .device_lock = {lock_devices, unlock_devices, vm}},
         };
         int result = disk_open(disk->path, &options, vm->io_pool, &vm->disks[i], err);
         if (result < 0)
@@ -451,6 +516,9 @@ static void connect_streams(struct vm *vm)
 static int open_outside(struct vm *vm, struct error *err)
 {
     const struct vm_config *config = vm->config;
+
+    /* For the first object jansson opens /dev/urandom, which a sandbox has not. */
+    json_object_seed(0);
     int result = config->lock ? file_lock_take(config->lock, &vm->lock, err) : 0;
 
     if (result == 0)
@@ -500,7 +568,7 @@ static int open_vm(struct vm *vm, struct error *err)
         result = create_machine(vm, err);
     if (result < 0)
         return result;
-    debugger_attach(vm->debugger, vm->machine, !config->start_paused);
+    debugger_attach(vm->debugger, vm->machine, !config->start_paused, retry_disks, vm);
     if (vm->vsock) {
         struct vsock_handler handler = machine_vsock_handler(vm->machine);
         vsock_attach(vm->vsock, &handler);
@@ -550,8 +618,11 @@ static int write_signature(struct vm *vm, struct error *err)
 static void print_stats(const struct vm *vm)
 {
     struct machine_stats stats = machine_stats(vm->machine);
+    struct disk_stats disks[MACHINE_MAX_DISKS];
 
-    stats_print(&stats, vm->config->stats);
+    for (unsigned i = 0; i < vm->config->disk_count; i++)
+        disks[i] = disk_stats(vm->disks[i]);
+    stats_print(&stats, disks, vm->config->disk_count, vm->config->stats);
 }
 
 /* No hart runs any more: nobody writes to them. */

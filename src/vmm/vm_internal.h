@@ -58,7 +58,9 @@ struct vm {
     uint64_t started_ns;  /* monotonic */
     bool has_begun;       /* files that are new stay */
     bool has_run;         /* harts ran since the start or the last reset */
+    bool has_io_error;    /* it stands still because a request to a disk failed */
     bool is_ending;
+    uint64_t error_told_ns[MACHINE_MAX_DISKS]; /* the last event of an error that was reported */
 };
 
 /* ---- vm.c ---- */

@@ -15,6 +15,7 @@ import time
 
 import guests
 import tap
+from machines import Control
 from process import Doppel
 from tap import case, check, check_equal, check_in
 
@@ -151,9 +152,9 @@ dd if=/dev/vda bs=64k skip=$((i * 64)) count=64 iflag=direct 2>/dev/null | cmp -
 """
 
 
-@case("ENOSPC reaches the guest as an I/O error, loses nothing, and writing goes on with room",
-      limit_s=180)
-def _(folder):
+def full_host(folder, command, *arguments, form="overlay"):
+    """A machine whose first disk lies where only 24 MB are left, and 8 MB more once `folder`/go exists. The folder that the
+    disk is in is seen by the machine alone."""
     words = ["unshare", "-U", "-r", "-m", "true"]
     if not guests.has_program("unshare") or subprocess.run(words, check=False,
                                                            stderr=subprocess.DEVNULL).returncode:
@@ -164,26 +165,160 @@ def _(folder):
     script.write_text(f"""#!/bin/sh
 exec unshare -U -r -m sh -c '
     mount -t tmpfs -o size=32M none {small} || exit 9
-    {tap.options.doppel} image create {small}/disk 128M --format overlay || exit 9
+    {tap.options.doppel} image create {small}/disk 128M --format {form} || exit 9
     dd if=/dev/zero of={small}/ballast bs=1M count=8 2>/dev/null
-    (while [ ! -e {folder}/go ]; do sleep 0.1; done; rm {small}/ballast) </dev/null >/dev/null 2>&1 &
+    (while [ ! -e {folder}/go ]; do sleep 0.1; done; rm {small}/ballast; touch {folder}/gone) \\
+        </dev/null >/dev/null 2>&1 &
     exec {tap.options.doppel} "$@"' doppel "$@"
 """)
     script.chmod(0o755)
     real, tap.options.doppel = tap.options.doppel, script
     try:
-        machine = guest(FILL, "--append", "loglevel=1", "--disk", small / "disk",
-                        stdin=subprocess.PIPE)
+        return guest(command, "--append", "loglevel=1", *arguments, stdin=subprocess.PIPE)
     finally:
         tap.options.doppel = real
+
+
+def make_room(folder):
+    (folder / "go").touch()
+    tap.wait_until((folder / "gone").exists, 10, "room")
+
+
+@case("ENOSPC reaches the guest as an I/O error, loses nothing, and writing goes on with room",
+      limit_s=180)
+def _(folder):
+    machine = full_host(folder, FILL, "--disk", folder / "small/disk")
     match = machine.expect(r"failed at (\d+)", BOOT_S)
     check(2 <= int(match.group(1)) < 8, f"the host was full at {match.group(1)}")
-    (folder / "go").touch()
-    time.sleep(0.5)
+    make_room(folder)
     machine.send("\n")
     machine.expect("went on")
     machine.expect("kept")
     machine.check_exit(0, BOOT_S)
+
+
+# ---- errors that stop the machine ----
+
+# 28 MiB of the first disk, more than the host has room for at first; and something of the second.
+STOPPED = """
+dd if=/dev/zero bs=64k count=64 2>/dev/null | tr '\\0' x >/tmp/data
+i=0
+while [ $i -lt 7 ]; do
+    dd if=/tmp/data of=/dev/vda bs=64k seek=$((i * 64)) oflag=direct conv=notrunc 2>/dev/null ||
+        echo "failed at $i"
+    dd if=/tmp/data of=/dev/vdb bs=64k seek=0 count=1 oflag=direct conv=notrunc 2>/dev/null
+    i=$((i + 1))
+done
+dd if=/dev/null of=/dev/vda conv=notrunc,fsync || echo "no flush"
+while [ $i -gt 0 ]; do
+    i=$((i - 1))
+    dd if=/dev/vda bs=64k skip=$((i * 64)) count=64 iflag=direct 2>/dev/null | cmp - /tmp/data ||
+        echo "lost $i"
+done
+echo finished
+"""
+
+
+def stop_for_space(folder, *arguments, command=STOPPED, **extra):
+    """A machine that has stopped as its host is full, and its control socket."""
+    (folder / "second").write_bytes(bytes(MIB))
+    machine = full_host(folder, command, "--disk", f"{folder}/small/disk", "--disk",
+                        f"{folder}/second,format=raw", "--qmp", f"unix:{folder}/qmp", *arguments,
+                        **extra)
+    tap.wait_until((folder / "qmp").exists, BOOT_S, "the control socket")
+    monitor = Control(folder / "qmp")
+    wait_for_status(monitor, "io-error")
+    return machine, monitor
+
+
+def wait_for_status(monitor, word):
+    tap.wait_until(lambda: monitor.call("query-status")["status"] == word, BOOT_S, word)
+
+
+def blockstats(monitor):
+    return {disk["device"]: disk["stats"] for disk in monitor.call("query-blockstats")}
+
+
+@case("a full host stops the machine, which loses nothing when it goes on", limit_s=240)
+def _(folder):
+    machine, monitor = stop_for_space(folder)
+    check_equal(monitor.events[-2:], ["BLOCK_IO_ERROR", "STOP"], "events")
+    check_equal(monitor.call("query-status")["running"], False, "running")
+    check_in("No space left", machine.errors(), "warning")
+    stats = blockstats(monitor)
+    failed = stats["disk0"]["failed_wr_operations"]
+    check(failed >= 1, "failures of the first disk")
+    check_equal(stats["disk1"]["failed_wr_operations"], 0, "failures of the second disk")
+    check(16 * MIB < stats["disk0"]["wr_bytes"] < 28 * MIB, f"written before: {stats['disk0']}")
+
+    # Without room it stops again, having lost nothing.
+    monitor.call("cont")
+    tap.wait_until(lambda: blockstats(monitor)["disk0"]["failed_wr_operations"] > failed, 10,
+                   "another failure")
+    wait_for_status(monitor, "io-error")
+    monitor.call("cont")
+    wait_for_status(monitor, "io-error")
+    make_room(folder)
+    monitor.call("cont")
+    machine.expect("finished", BOOT_S)
+    stats = blockstats(monitor)
+    check_equal(stats["disk0"]["wr_bytes"], 28 * MIB, "written in all")
+    check_equal(stats["disk1"]["wr_bytes"], 7 * 65536, "written to the second")
+    check(stats["disk0"]["wr_total_time_ns"] > 0 and stats["disk0"]["flush_operations"] >= 1,
+          f"figures {stats}")
+    machine.check_exit(0, BOOT_S)
+    for word in ("failed", "lost", "no flush"):
+        check(word not in "\n".join(lines_of(machine)), f"the guest saw it: {lines_of(machine)}")
+
+
+@case("a full host stops a machine on virtual time", limit_s=240)
+def _(folder):
+    machine, monitor = stop_for_space(folder, "--icount")
+    monitor.call("cont")
+    wait_for_status(monitor, "io-error")
+    make_room(folder)
+    monitor.call("cont")
+    machine.expect("finished", BOOT_S)
+    machine.check_exit(0, BOOT_S)
+    for word in ("failed", "lost", "no flush"):
+        check(word not in "\n".join(lines_of(machine)), f"the guest saw it: {lines_of(machine)}")
+
+
+@case("a machine that a full host has stopped can be reset, and ended", limit_s=240)
+def _(folder):
+    machine, monitor = stop_for_space(folder)
+    monitor.call("system_reset")
+    check_equal(monitor.call("query-status")["status"], "prelaunch", "status after the reset")
+    check(blockstats(monitor)["disk0"]["failed_wr_operations"] >= 1, "failures are forgotten")
+    monitor.call("cont")
+    wait_for_status(monitor, "io-error")
+    monitor.call("quit")
+    machine.check_exit(0, 20)
+
+
+@case("by rerror=stop a read that fails stops the machine; words that make no sense", limit_s=180)
+def _(folder):
+    disk = folder / "disk"
+    disk.write_bytes(b"x" * 8 * MIB)
+    machine = guest("echo up; sleep 3; dd if=/dev/vda bs=1M skip=4 count=1 iflag=direct | tr -d x | "
+                    "wc -c; echo done", "--disk", f"{disk},format=raw,rerror=stop,werror=report",
+                    "--qmp", f"unix:{folder}/qmp")
+    machine.expect("up", BOOT_S)
+    monitor = Control(folder / "qmp")
+    os.truncate(disk, MIB)
+    wait_for_status(monitor, "io-error")
+    with open(disk, "r+b") as file:
+        file.seek(MIB)
+        file.write(b"x" * 7 * MIB)
+    monitor.call("cont")
+    machine.expect("done", BOOT_S)
+    check("error" not in "\n".join(lines_of(machine)), f"the guest saw it: {lines_of(machine)}")
+    machine.check_exit(0, BOOT_S)
+    for words, text in (("werror=ignore", "werror=report"), ("rerror=enospc", "rerror=report"),
+                        ("werror=stop", "needs --qmp"), ("rerror=stop", "needs --qmp")):
+        machine = guest("", "--disk", f"{disk},format=raw,{words}")
+        check_equal(machine.wait(), 2, f"status of {words}")
+        check_in(text, machine.errors(), "error")
 
 
 # ---- images that change under us ----

@@ -19,6 +19,7 @@ import time
 import guests
 import programs
 import tap
+from machines import Control, Machines
 from process import Doppel, descriptors_of
 from tap import case, check, check_equal, check_in
 
@@ -39,12 +40,12 @@ def guest_program():
     return programs.program((WORKLOADS / "net.c").read_text())
 
 
-def initrd(folder):
+def initrd(folder, command=None):
     script = guests.scratch() / "dhcp.sh"
     if not script.exists():
         script.write_text(DHCP_SCRIPT)
         script.chmod(0o755)
-    return guests.initramfs("virtio_net", None, (f"{guest_program()}:/usr/bin/net",
+    return guests.initramfs("virtio_net", command, (f"{guest_program()}:/usr/bin/net",
                                                  f"{script}:/usr/bin/dhcp"))
 
 
@@ -74,8 +75,12 @@ def children(pid):
 
 def helpers(machine):
     """The doppel-net processes of a machine."""
+    return helpers_of(machine.pid)
+
+
+def helpers_of(process):
     found = []
-    for pid in children(machine.pid):
+    for pid in children(process):
         with contextlib.suppress(OSError):
             if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "doppel-net":
                 found.append(pid)
@@ -183,6 +188,66 @@ def _(folder):
     check(f"0.0.0.0:{tcp} " not in listening, "the port is open to everybody")
 
 
+@case("user: ports come and go while the machine runs, by IPv4 and IPv6, and are kept",
+      limit_s=180)
+def _(folder):
+    need_user_net()
+    machines = Machines(folder)
+    first, second, last = free_port(), free_port(), free_port()
+    machines.launch("web", guests.kernel(), "--initrd", initrd(folder, PORTS_COMMAND),
+                    "--append", "quiet", "--memory", "256M", "-p", f"{first}:7", "--wait", "0")
+    tap.wait_until(lambda: port_answers(first), BOOT_S, "the first port's answer")
+    machines.run("set", "web", "-p", f"{second}:7")
+    check_equal(ask_tcp(second, b"hello"), b"hello", "answer by the second port")
+    machines.run("set", "web", "-p", f"[::1]:{first}:7")
+    tap.wait_until(lambda: port_answers(first, "::1"), 10, "the answer by IPv6")
+    machines.fails("set", "web", "-p", f"{first}:8", says="published already")
+    machines.fails("set", "web", "--unpublish", "9", says="not published")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        machines.fails("set", "web", "-p", f"{taken.getsockname()[1]}:7", says="in use")
+    machines.fails("set", "web", "-p", "7", status=2, says="8080:80")
+    machines.fails("set", "web", "--unpublish", "1:2:3", status=2, says="[ADDR:]HOST")
+
+    wanted = [f"127.0.0.1:{first}->7/tcp", f"127.0.0.1:{second}->7/tcp", f"[::1]:{first}->7/tcp"]
+    check_equal(machines.info("web")["ports"], wanted, "ports")
+    check_in(", ".join(wanted), machines.run("ls"), "list")
+    check_in(wanted[2], machines.run("info", "web"), "what info says")
+    monitor = Control(machines.sockets("web") / "qmp.sock")
+    check_equal(monitor.call("x-doppel-query-ports")[2],
+                {"host-address": "::1", "host-port": first, "guest-port": 7, "protocol": "tcp"},
+                "the third port")
+
+    # A connection outlives its port.
+    with socket.create_connection(("127.0.0.1", second), timeout=PATIENCE_S) as peer:
+        peer.sendall(b"before")
+        check_equal(peer.recv(100), b"before", "answer")
+        machines.run("set", "web", "--unpublish", str(second), "-p", f"{last}:7/udp")
+        peer.sendall(b"after")
+        check_equal(peer.recv(100), b"after", "answer")
+    check(not port_answers(second), "a port that was taken away is there")
+
+    helper = helpers_of(machines.pid("web"))[0]
+    os.kill(helper, signal.SIGKILL)
+    tap.wait_until(lambda: port_answers(first, "::1"), 20, "the ports of the next helper")
+
+    machines.run("kill", "web")
+    machines.fails("set", "web", "--unpublish", "9", says="not published")
+    machines.fails("set", "web", "-p", f"{first}:9", says="published already")
+    machines.run("set", "web", "-p", f"{second}:8", "--unpublish", f"[::1]:{first}")
+    kept = [word for word in machines.info("web")["options"] if "publish" in word]
+    check_equal(kept, [f"--publish={first}:7", f"--publish={last}:7/udp", f"--publish={second}:8"],
+                "what was written down")
+
+    machines.launch("none", guests.kernel(), "--net", "none", "--wait", "0")
+    machines.fails("set", "none", "-p", f"{second}:7", says="no user-mode network")
+    machines.run("kill", "none")
+    machines.fails("set", "none", "-p", f"{second}:7", status=2, says="needs --net user")
+
+
+PORTS_COMMAND = ("ip link set eth0 up; udhcpc -i eth0 -q -s /usr/bin/dhcp >/dev/null 2>&1; "
+                 "net tcp 7")
+
+
 @case("user: a port in use, or a bad one, is said in a line before the guest starts")
 def _(folder):
     need_user_net()
@@ -193,7 +258,8 @@ def _(folder):
                 (["-p", "192.0.2.1:8000:80"], ["192.0.2.1:8000/tcp", "no such address"]),
                 (["-p", "80"], ["--publish '80'", "[ADDR:]HOST:GUEST"]),
                 (["-p", "0:80"], ["--publish '0:80'"]), (["-p", "70000:1"], ["65535"]),
-                (["-p", "x:1:2"], ["no IPv4 address"]), (["-p", "1:2/sctp"], ["tcp nor udp"]),
+                (["-p", "x:1:2"], ["no IPv4 address"]),
+                (["-p", "[::g]:1:2"], ["no IPv6 address"]), (["-p", "1:2/sctp"], ["tcp nor udp"]),
                 (["-p", "9000:1", "-p", "9000:2"], ["given twice"]),
                 (["-p", "9000:1", "--net", "none"], ["--net user"])):
             machine = Doppel("--kernel", guests.kernel(), "--serial", "none", *words,
@@ -238,9 +304,9 @@ def _(folder):
     check_in("doppel-net ended", machine.errors(), "warning")
 
 
-def port_answers(port):
+def port_answers(port, host="127.0.0.1"):
     with contextlib.suppress(OSError):
-        return ask_tcp(port, b"after") == b"after"
+        return ask_tcp(port, b"after", host) == b"after"
     return False
 
 

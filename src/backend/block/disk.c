@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "backend/block/io_pool_internal.h"
 #include "backend/block/overlay.h"
@@ -41,6 +42,82 @@ int disk_perform(struct disk *disk, const struct block_request *request)
     return -EINVAL;
 }
 
+/* ---- failures ---- */
+
+static bool is_full(int result)
+{
+    return result == -ENOSPC || result == -EDQUOT;
+}
+
+/* The guest's mistake, or what the image never does: there is nothing to be told or tried again. */
+static bool is_refusal(int result)
+{
+    return result == -EROFS || result == -ENOTSUP || result == -EINVAL;
+}
+
+static void wake_owner(const struct disk *disk)
+{
+    if (disk->errors.failed)
+        disk->errors.failed(disk->errors.owner);
+}
+
+/* Notes a failure. True: the request is held, and not the caller's any more. */
+static bool note_failure(struct disk *disk, struct block_request *request)
+{
+    bool is_read = request->op == BLOCK_READ;
+    enum disk_error_action action = is_read ? disk->errors.on_read : disk->errors.on_write;
+    bool is_held = !disk->drains &&
+                   (action == DISK_STOP || (action == DISK_ENOSPC && is_full(request->result)));
+
+    if (is_refusal(request->result))
+        return false;
+    pthread_mutex_lock(&disk->failure_lock);
+    struct disk_failure *failure = &disk->failures[is_read];
+    failure->result = request->result;
+    failure->is_read = is_read;
+    failure->is_held |= is_held;
+    if (is_held)
+        request_list_push(&disk->held, request);
+    pthread_mutex_unlock(&disk->failure_lock);
+    wake_owner(disk);
+    return is_held;
+}
+
+/* The caller owns what was held; what was noted is forgotten. */
+static struct request_list take_held(struct disk *disk)
+{
+    pthread_mutex_lock(&disk->failure_lock);
+    struct request_list held = disk->held;
+    disk->held = (struct request_list){0};
+    memset(disk->failures, 0, sizeof(disk->failures));
+    pthread_mutex_unlock(&disk->failure_lock);
+    return held;
+}
+
+bool disk_take_failure(struct disk *disk, struct disk_failure *out)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&disk->failure_lock);
+    for (unsigned i = 0; i < ARRAY_LEN(disk->failures) && !found; i++) {
+        found = disk->failures[i].result < 0;
+        if (found) {
+            *out = disk->failures[i];
+            disk->failures[i] = (struct disk_failure){0};
+        }
+    }
+    pthread_mutex_unlock(&disk->failure_lock);
+    return found;
+}
+
+bool disk_holds(struct disk *disk)
+{
+    pthread_mutex_lock(&disk->failure_lock);
+    bool holds = disk->held.head != NULL;
+    pthread_mutex_unlock(&disk->failure_lock);
+    return holds;
+}
+
 /* ---- requests, with the pool's lock held ---- */
 
 struct block_request *disk_begin(struct disk *disk, struct block_request *request)
@@ -52,21 +129,38 @@ struct block_request *disk_begin(struct disk *disk, struct block_request *reques
     return request;
 }
 
-void disk_end(struct disk *disk, const struct block_request *requests)
+static void count(struct disk *disk, const struct block_request *request, uint64_t now_ns)
+{
+    struct disk_count *counts = &disk->counts[request->op];
+
+    counts->ns += now_ns - request->begun_ns;
+    if (request->result < 0) {
+        counts->failed++;
+        return;
+    }
+    counts->operations++;
+    counts->bytes += request->op == BLOCK_FLUSH ? 0 : request->size;
+}
+
+struct block_request *disk_end(struct disk *disk, struct block_request *requests)
 {
     bool is_flush = requests->op == BLOCK_FLUSH;
+    uint64_t now_ns = clock_monotonic_ns();
+    struct request_list done = {0};
 
-    for (const struct block_request *each = requests; each; each = each->next) {
-        disk->counts.operations[each->op]++;
-        disk->counts.bytes[each->op] += each->op == BLOCK_FLUSH ? 0 : each->size;
-        disk->counts.errors += each->result < 0;
+    while (requests) {
+        struct block_request *next = requests->next;
+        count(disk, requests, now_ns);
+        if (requests->result >= 0 || !note_failure(disk, requests))
+            request_list_push(&done, requests);
+        requests = next;
     }
-    if (!is_flush)
-        return;
-    struct block_request *next = request_list_pop(&disk->flushes);
-    disk->flush_is_active = next;
+    struct block_request *next = is_flush ? request_list_pop(&disk->flushes) : NULL;
+    if (is_flush)
+        disk->flush_is_active = next;
     if (next)
         io_pool_make_ready(disk->pool, next);
+    return done.head;
 }
 
 static uint64_t moved_bytes(const struct block_request *request)
@@ -116,6 +210,7 @@ static void submit(void *owner, struct block_request *request)
 
     request->disk = disk;
     request->next = NULL;
+    request->begun_ns = clock_monotonic_ns();
     atomic_fetch_add(&disk->in_flight, 1);
     pthread_mutex_lock(&pool->lock);
     if (request->op == BLOCK_FLUSH)
@@ -127,16 +222,68 @@ static void submit(void *owner, struct block_request *request)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* The counts have no lock then: one thread at a time is in the devices. */
+/* The counts have no lock then: one thread at a time is in the devices. Nor do they have a time, which would not be the
+ * guest's. */
 static void submit_synchronously(void *owner, struct block_request *request)
 {
     struct disk *disk = owner;
 
+    request->begun_ns = 0;
     request->result = disk_perform(disk, request);
-    disk->counts.operations[request->op]++;
-    disk->counts.bytes[request->op] += request->op == BLOCK_FLUSH ? 0 : request->size;
-    disk->counts.errors += request->result < 0;
-    request->done(request, request->result);
+    count(disk, request, 0);
+    if (request->result >= 0 || !note_failure(disk, request))
+        request->done(request, request->result);
+}
+
+/* ---- what is held ---- */
+
+static void retry_synchronously(struct disk *disk, struct request_list *held)
+{
+    struct block_request *request;
+
+    lock_acquire(&disk->errors.device_lock);
+    while ((request = request_list_pop(held)))
+        submit_synchronously(disk, request);
+    lock_release(&disk->errors.device_lock);
+}
+
+void disk_retry(struct disk *disk)
+{
+    struct request_list held = take_held(disk);
+    struct block_request *request;
+    uint64_t now_ns = clock_monotonic_ns();
+
+    if (!disk->pool) {
+        retry_synchronously(disk, &held);
+        return;
+    }
+    /* Limits have counted them already. */
+    pthread_mutex_lock(&disk->pool->lock);
+    while ((request = request_list_pop(&held))) {
+        request->begun_ns = now_ns;
+        if (request->op == BLOCK_FLUSH)
+            submit_flush(disk, request);
+        else
+            io_pool_make_ready(disk->pool, request);
+    }
+    pthread_mutex_unlock(&disk->pool->lock);
+}
+
+/* They end with the error that they had. */
+static void fail_held(struct disk *disk)
+{
+    struct request_list held = take_held(disk);
+    struct block_request *request;
+
+    if (!held.head)
+        return;
+    lock_acquire(&disk->errors.device_lock);
+    while ((request = request_list_pop(&held))) {
+        request->done(request, request->result);
+        if (disk->pool)
+            atomic_fetch_sub(&disk->in_flight, 1);
+    }
+    lock_release(&disk->errors.device_lock);
 }
 
 /* ---- life ---- */
@@ -182,6 +329,8 @@ int disk_open(const char *path, const struct disk_options *options, struct io_po
         return result;
     }
     disk->pool = pool;
+    disk->errors = options->errors;
+    pthread_mutex_init(&disk->failure_lock, NULL);
     disk->port = (struct block_port){
         .size_bytes = disk->image->size_bytes,
         .read_only = options->read_only,
@@ -215,6 +364,7 @@ void disk_close(struct disk *disk)
         pthread_mutex_unlock(&disk->pool->lock);
     }
     disk_image_close(disk->image);
+    pthread_mutex_destroy(&disk->failure_lock);
     free(disk);
 }
 
@@ -250,21 +400,29 @@ static void unlock_pool(struct disk *disk)
         pthread_mutex_unlock(&disk->pool->lock);
 }
 
+static struct disk_figures figures(const struct disk *disk, enum block_op op)
+{
+    const struct disk_count *counts = &disk->counts[op];
+
+    return (struct disk_figures){counts->operations, counts->failed, counts->bytes, counts->ns};
+}
+
 struct disk_stats disk_stats(struct disk *disk)
 {
     lock_pool(disk);
-    const struct disk_counts *counts = &disk->counts;
+    struct disk_figures zeroes = figures(disk, BLOCK_WRITE_ZEROES);
     struct disk_stats stats = {
-        .reads = counts->operations[BLOCK_READ],
-        .writes = counts->operations[BLOCK_WRITE],
-        .flushes = counts->operations[BLOCK_FLUSH],
-        .discards = counts->operations[BLOCK_DISCARD] + counts->operations[BLOCK_WRITE_ZEROES],
-        .read_bytes = counts->bytes[BLOCK_READ],
-        .written_bytes = counts->bytes[BLOCK_WRITE],
-        .errors = counts->errors,
+        .reads = figures(disk, BLOCK_READ),
+        .writes = figures(disk, BLOCK_WRITE),
+        .flushes = figures(disk, BLOCK_FLUSH),
+        .discards = figures(disk, BLOCK_DISCARD),
         .in_flight = atomic_load(&disk->in_flight),
     };
     unlock_pool(disk);
+    stats.writes.operations += zeroes.operations;
+    stats.writes.failed += zeroes.failed;
+    stats.writes.bytes += zeroes.bytes;
+    stats.writes.ns += zeroes.ns;
     return stats;
 }
 
@@ -272,17 +430,27 @@ void disk_drain(struct disk *disk)
 {
     struct io_pool *pool = disk->pool;
 
-    if (!pool)
+    if (!pool) {
+        disk->drains = true;
+        fail_held(disk);
+        disk->drains = false;
         return;
+    }
     pthread_mutex_lock(&pool->lock);
     disk->drains = true;
     pool->drainers++;
     pthread_cond_broadcast(&pool->work);
     /* What was submitted before must go, too, if all threads are parked. */
     disk_serve_waiting(disk, clock_monotonic_ns());
+    /* From here on nothing is held any more. */
+    pthread_mutex_unlock(&pool->lock);
+    fail_held(disk);
+    pthread_mutex_lock(&pool->lock);
     while (atomic_load(&disk->in_flight))
         pthread_cond_wait(&pool->idle, &pool->lock);
     pool->drainers--;
     disk->drains = false;
     pthread_mutex_unlock(&pool->lock);
+    /* What failed meanwhile concerns nobody. */
+    (void)take_held(disk);
 }

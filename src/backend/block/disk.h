@@ -13,6 +13,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "port/block.h"
+#include "port/lock.h"
 
 struct disk;
 
@@ -20,6 +21,29 @@ struct disk;
 struct disk_limits {
     uint64_t bytes;      /* of reads and writes */
     uint64_t operations; /* of all but flushes */
+};
+
+/* What becomes of a request that fails. */
+enum disk_error_action {
+    DISK_REPORT, /* the guest sees an error */
+    DISK_STOP,   /* it is held until disk_retry; the machine should stand still */
+    DISK_ENOSPC, /* the same if there was no room, else DISK_REPORT */
+};
+
+struct disk_errors {
+    enum disk_error_action on_read;
+    enum disk_error_action on_write; /* and on all others but reads */
+    /* disk_take_failure has something. Any thread; device lock perhaps held. NULL: nobody wants to know. */
+    void (*failed)(void *owner);
+    void *owner;
+    struct lock_port device_lock; /* for what is held */
+};
+
+/* The last of those that failed since it was asked for. */
+struct disk_failure {
+    int result; /* negative errno */
+    bool is_read;
+    bool is_held; /* one of them */
 };
 
 struct disk_options {
@@ -30,17 +54,23 @@ struct disk_options {
     bool snapshot;
     const char *backing; /* for a qcow2 image that names a backing file; NULL: none */
     struct disk_limits limits;
+    struct disk_errors errors;
+};
+
+/* Requests of one kind. */
+struct disk_figures {
+    uint64_t operations; /* that succeeded */
+    uint64_t failed;     /* once for each time */
+    uint64_t bytes;      /* of those that succeeded */
+    uint64_t ns; /* from submit to end, waiting for limits included; of all; 0 without a pool */
 };
 
 struct disk_stats {
-    uint64_t reads;
-    uint64_t writes;
-    uint64_t flushes;
-    uint64_t discards; /* and zeroes */
-    uint64_t read_bytes;
-    uint64_t written_bytes;
-    uint64_t errors;
-    unsigned in_flight;
+    struct disk_figures reads;
+    struct disk_figures writes; /* and zeroes */
+    struct disk_figures flushes;
+    struct disk_figures discards;
+    unsigned in_flight; /* and held */
 };
 
 /* Opens the image at `path` as a disk. `pool` NULL: requests are carried out within submit(),
@@ -61,6 +91,14 @@ enum disk_format disk_format(const struct disk *disk);
 void disk_set_limits(struct disk *disk, const struct disk_limits *limits);
 struct disk_stats disk_stats(struct disk *disk);
 
-/* Returns when no request is in flight. The machine is paused, and the device lock not held:
+/* Loop thread. False: no request failed since. Those that no image could carry out are not counted: writes to a disk
+ * that is read-only, discards where there are none. */
+bool disk_take_failure(struct disk *disk, struct disk_failure *out);
+/* Whether requests are held. */
+bool disk_holds(struct disk *disk);
+/* Carries out again what is held; without a pool on this thread. Loop thread; device lock not held. */
+void disk_retry(struct disk *disk);
+
+/* Returns when no request is in flight; what is held fails. The machine is paused, and the device lock not held:
  * it is needed. */
 void disk_drain(struct disk *disk);

@@ -113,7 +113,7 @@ static void serve(struct io_pool *pool, struct block_request *request)
     for (struct block_request *each = list; each; each = each->next)
         each->result = result;
     pthread_mutex_lock(&pool->lock);
-    disk_end(disk, list);
+    list = disk_end(disk, list);
     pthread_mutex_unlock(&pool->lock);
     while (list) {
         struct block_request *next = list->next;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "backend/block/disk.h"
 #include "backend/block/disk_image.h"
 #include "backend/block/io_pool.h"
 #include "backend/block/throttle.h"
@@ -40,12 +41,25 @@ struct io_pool {
     pthread_t threads[IO_POOL_THREADS];
 };
 
+/* Of one kind of request. */
+struct disk_count {
+    uint64_t operations; /* that succeeded */
+    uint64_t failed;
+    uint64_t bytes; /* of those that succeeded */
+    uint64_t ns;    /* from submit to their end, of all */
+};
+
 struct disk {
     struct disk_image *image;
     struct io_pool *pool;
     struct disk *next; /* of the pool */
-    bool is_synchronous;
     struct block_port port;
+    struct disk_errors errors; /* what is done about them */
+
+    /* guarded by failure_lock, below the pool's: */
+    pthread_mutex_t failure_lock;
+    struct request_list held;        /* failed, and kept to be carried out again */
+    struct disk_failure failures[2]; /* of writes, and reads, that were not taken; result 0: none */
 
     atomic_uint in_flight;
     /* guarded by the pool's lock: */
@@ -53,12 +67,8 @@ struct disk {
     struct request_list waiting; /* for tokens */
     struct request_list flushes; /* for the one that is under way to end */
     bool flush_is_active;        /* one is ready, or carried out */
-    bool drains;                 /* limits do not count */
-    struct disk_counts {
-        uint64_t operations[BLOCK_WRITE_ZEROES + 1];
-        uint64_t bytes[BLOCK_WRITE_ZEROES + 1];
-        uint64_t errors;
-    } counts;
+    bool drains;                 /* limits do not count, and nothing is held */
+    struct disk_count counts[BLOCK_WRITE_ZEROES + 1];
 };
 
 void request_list_push(struct request_list *list, struct block_request *request);
@@ -74,8 +84,9 @@ int disk_perform(struct disk *disk, const struct block_request *request);
 /* Pool's lock held. Takes what has to be carried out together with `request`: a list of
  * requests, itself first. */
 struct block_request *disk_begin(struct disk *disk, struct block_request *request);
-/* Pool's lock held: the requests of disk_begin, all of one disk, have results. */
-void disk_end(struct disk *disk, const struct block_request *requests);
+/* Pool's lock held: the requests of disk_begin, all of one disk, have results. Returns those that are done; the others
+ * are held. */
+struct block_request *disk_end(struct disk *disk, struct block_request *requests);
 /* Pool's lock held. Makes ready what limits allow by now; returns when they allow more,
  * UINT64_MAX: nothing waits. */
 uint64_t disk_serve_waiting(struct disk *disk, uint64_t now_ns);

@@ -12,11 +12,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int bad_forward(const char *text, const char *why, struct error *err)
+enum { TEXT_MOST = 72 };
+
+/* What is read, for messages. */
+struct form {
+    const char *option;
+    const char *wanted;
+};
+
+static const struct form whole = {"publish", "[ADDR:]HOST:GUEST[/udp], as in 8080:80"};
+static const struct form host_only = {"unpublish", "[ADDR:]HOST[/udp], as in 8080"};
+
+static int bad_forward(const struct form *form, const char *text, const char *why,
+                       struct error *err)
 {
-    return error_set(err, -EINVAL,
-                     "--publish '%s': %s; wanted is [ADDR:]HOST:GUEST[/udp], as in 8080:80", text,
-                     why);
+    return error_set(err, -EINVAL, "--%s '%s': %s; wanted is %s", form->option, text, why,
+                     form->wanted);
 }
 
 static bool parse_port(const char *text, uint16_t *out)
@@ -29,57 +40,147 @@ static bool parse_port(const char *text, uint16_t *out)
     return true;
 }
 
+/* Cuts "/udp" off. False: it is another protocol. */
+static bool parse_protocol(char *text, bool *is_udp)
+{
+    char *protocol = strchr(text, '/');
+
+    *is_udp = false;
+    if (!protocol)
+        return true;
+    *protocol++ = 0;
+    *is_udp = strcmp(protocol, "udp") == 0;
+    return *is_udp || strcmp(protocol, "tcp") == 0;
+}
+
+/* "ADDR:HOST" or "HOST". Returns what is wrong with it, or NULL. */
+static const char *parse_host(char *text, struct net_forward *forward)
+{
+    char *port = strrchr(text, ':');
+    char *end = port ? port - 1 : NULL;
+
+    if (*text == '[' && (!port || *end != ']'))
+        return "the address ends with ']', and a port follows";
+    forward->is_ipv6 = *text == '[';
+    if (port)
+        *port++ = 0;
+    if (forward->is_ipv6) {
+        *end = 0;
+        if (inet_pton(AF_INET6, text + 1, forward->host_address) != 1)
+            return "ADDR is no IPv6 address";
+    } else if (port && inet_pton(AF_INET, text, forward->host_address) != 1)
+        return "ADDR is no IPv4 address, and no IPv6 address in brackets";
+    return parse_port(port ? port : text, &forward->host_port)
+               ? NULL
+               : "a port is a number from 1 to 65535";
+}
+
 int net_forward_parse(const char *text, struct net_forward *out, struct error *err)
 {
     struct net_forward forward = {.host_address = {127, 0, 0, 1}};
-    char copy[64];
+    char copy[TEXT_MOST];
 
     if (strlen(text) >= sizeof(copy))
-        return bad_forward(text, "it is too long", err);
+        return bad_forward(&whole, text, "it is too long", err);
     memcpy(copy, text, strlen(text) + 1);
-    char *protocol = strchr(copy, '/');
-    if (protocol) {
-        *protocol++ = 0;
-        forward.is_udp = strcmp(protocol, "udp") == 0;
-        if (!forward.is_udp && strcmp(protocol, "tcp") != 0)
-            return bad_forward(text, "the protocol is neither tcp nor udp", err);
-    }
+    if (!parse_protocol(copy, &forward.is_udp))
+        return bad_forward(&whole, text, "the protocol is neither tcp nor udp", err);
     char *guest = strrchr(copy, ':');
-    if (!guest)
-        return bad_forward(text, "the guest's port is missing", err);
+    if (!guest || strchr(guest, ']'))
+        return bad_forward(&whole, text, "the guest's port is missing", err);
     *guest++ = 0;
-    char *host = strrchr(copy, ':');
-    if (host)
-        *host++ = 0;
-    if (host && inet_pton(AF_INET, copy, forward.host_address) != 1)
-        return bad_forward(text, "ADDR is no IPv4 address", err);
-    if (!parse_port(host ? host : copy, &forward.host_port) ||
-        !parse_port(guest, &forward.guest_port))
-        return bad_forward(text, "a port is a number from 1 to 65535", err);
+    const char *wrong = parse_host(copy, &forward);
+    if (wrong)
+        return bad_forward(&whole, text, wrong, err);
+    if (!parse_port(guest, &forward.guest_port))
+        return bad_forward(&whole, text, "a port is a number from 1 to 65535", err);
     *out = forward;
     return 0;
 }
 
+int net_forward_parse_host(const char *text, struct net_forward *out, struct error *err)
+{
+    struct net_forward forward = {.host_address = {127, 0, 0, 1}};
+    char copy[TEXT_MOST];
+
+    if (strlen(text) >= sizeof(copy))
+        return bad_forward(&host_only, text, "it is too long", err);
+    memcpy(copy, text, strlen(text) + 1);
+    if (!parse_protocol(copy, &forward.is_udp))
+        return bad_forward(&host_only, text, "the protocol is neither tcp nor udp", err);
+    const char *wrong = parse_host(copy, &forward);
+    if (wrong)
+        return bad_forward(&host_only, text, wrong, err);
+    *out = forward;
+    return 0;
+}
+
+const char *net_forward_address(const struct net_forward *forward, char text[NET_FORWARD_TEXT])
+{
+    inet_ntop(forward->is_ipv6 ? AF_INET6 : AF_INET, forward->host_address, text, NET_FORWARD_TEXT);
+    return text;
+}
+
+static void print_host(const struct net_forward *forward, char text[NET_FORWARD_TEXT])
+{
+    char address[NET_FORWARD_TEXT];
+
+    snprintf(text, NET_FORWARD_TEXT, forward->is_ipv6 ? "[%.45s]:%u" : "%.45s:%u",
+             net_forward_address(forward, address), forward->host_port);
+}
+
+static const char *protocol_of(const struct net_forward *forward)
+{
+    return forward->is_udp ? "udp" : "tcp";
+}
+
 const char *net_forward_text(const struct net_forward *forward, char text[NET_FORWARD_TEXT])
 {
-    const uint8_t *a = forward->host_address;
-
-    snprintf(text, NET_FORWARD_TEXT, "%u.%u.%u.%u:%u/%s", a[0], a[1], a[2], a[3],
-             forward->host_port, forward->is_udp ? "udp" : "tcp");
+    print_host(forward, text);
+    size_t length = strlen(text);
+    snprintf(text + length, NET_FORWARD_TEXT - length, "/%s", protocol_of(forward));
     return text;
+}
+
+const char *net_forward_arrow(const struct net_forward *forward, char text[NET_FORWARD_TEXT])
+{
+    print_host(forward, text);
+    size_t length = strlen(text);
+    snprintf(text + length, NET_FORWARD_TEXT - length, "->%u/%s", forward->guest_port,
+             protocol_of(forward));
+    return text;
+}
+
+unsigned net_forward_sockaddr(const struct net_forward *forward, struct sockaddr_storage *out)
+{
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(forward->host_port)};
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(forward->host_port)};
+
+    memcpy(&ipv4.sin_addr, forward->host_address, sizeof(ipv4.sin_addr));
+    memcpy(&ipv6.sin6_addr, forward->host_address, sizeof(ipv6.sin6_addr));
+    memset(out, 0, sizeof(*out));
+    if (forward->is_ipv6)
+        memcpy(out, &ipv6, sizeof(ipv6));
+    else
+        memcpy(out, &ipv4, sizeof(ipv4));
+    return forward->is_ipv6 ? sizeof(ipv6) : sizeof(ipv4);
 }
 
 int net_forward_probe(const struct net_forward *forward, struct error *err)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(forward->host_port)};
+    struct sockaddr_storage address;
+    unsigned size = net_forward_sockaddr(forward, &address);
     char text[NET_FORWARD_TEXT];
     int on = 1;
-    int fd = socket(AF_INET, (forward->is_udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    int fd =
+        socket(address.ss_family, (forward->is_udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 
-    memcpy(&address.sin_addr, forward->host_address, sizeof(forward->host_address));
     if (fd >= 0 && !forward->is_udp)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    bool is_free = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+    /* The IPv4 port of the same number may be another's. */
+    if (fd >= 0 && forward->is_ipv6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    bool is_free = fd >= 0 && bind(fd, (const struct sockaddr *)&address, size) == 0 &&
                    (forward->is_udp || listen(fd, 1) == 0);
     int result = is_free ? 0 : -errno;
     if (fd >= 0)
@@ -96,6 +197,6 @@ int net_forward_probe(const struct net_forward *forward, struct error *err)
 
 bool net_forward_is_same(const struct net_forward *a, const struct net_forward *b)
 {
-    return a->host_port == b->host_port && a->is_udp == b->is_udp &&
+    return a->host_port == b->host_port && a->is_udp == b->is_udp && a->is_ipv6 == b->is_ipv6 &&
            memcmp(a->host_address, b->host_address, sizeof(a->host_address)) == 0;
 }

@@ -18,8 +18,6 @@
 
 struct net;
 
-#define NET_MAX_FORWARDS 32
-
 struct net_config {
     const char *spec;    /* "user", "tap:IF", "socket:PATH"; for this call */
     const char *machine; /* its name, given to the guest by DHCP; for this call */

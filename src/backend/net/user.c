@@ -49,6 +49,7 @@ struct user {
     struct child_port children;
     char path[4096]; /* of the program */
     char name[64];   /* of the machine */
+    uint8_t address[NET_ADDRESS_SIZE];
     enum user_state state;
     pid_t pid;
     int frames_fd;     /* -1: none */
@@ -137,6 +138,7 @@ static int configure(struct user *user, struct error *err)
     bool is_sent;
 
     snprintf(message.text, sizeof(message.text), "%s", user->name);
+    memcpy(message.address, user->address, sizeof(message.address));
     is_sent = send_message(user, &message);
     for (unsigned i = 0; i < user->forward_count; i++) {
         struct user_message add = {.kind = USER_ADD, .forward = user->forwards[i]};
@@ -332,11 +334,13 @@ static int ask(struct user *user, enum user_message_kind kind, const struct net_
 
     if (user->state == USER_BROKEN || !send_message(user, &message))
         return error_set(err, -EAGAIN, "%s is being started again; try once more", PROGRAM);
-    int result = wait_for(user, USER_ANSWER, user->sequence, ANSWER_LIMIT_MS, &message);
+    int result = wait_for(user, USER_ANSWER, user->sequence,
+                          user->state == USER_UP ? ANSWER_LIMIT_MS : START_LIMIT_MS, &message);
     if (result < 0)
         return no_answer(result, err);
     if (message.result < 0)
-        return error_set(err, message.result, "cannot publish %s: %s",
+        return error_set(err, message.result, "cannot %s %s: %s",
+                         kind == USER_ADD ? "publish" : "unpublish",
                          net_forward_text(forward, text), strerror(-message.result));
     return 0;
 }
@@ -547,6 +551,7 @@ int user_open(const struct net_config *config, struct link **out, struct error *
     user->children = config->children;
     user->frames_fd = user->control_fd = user->timer_fd = -1;
     snprintf(user->name, sizeof(user->name), "%s", config->machine);
+    memcpy(user->address, config->address, sizeof(user->address));
     int result = 0;
     if (!child_find(PROGRAM, user->path, sizeof(user->path)))
         result = error_set(err, -ENOENT,

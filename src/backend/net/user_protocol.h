@@ -5,6 +5,7 @@
 #pragma once
 
 #include "backend/net/forward.h"
+#include "port/net.h"
 
 enum {
     USER_FRAMES_FD = 3,
@@ -12,7 +13,7 @@ enum {
 };
 
 enum user_message_kind {
-    USER_CONFIGURE = 1, /* the first: mtu, flags, text (the guest's host name) */
+    USER_CONFIGURE = 1, /* the first: mtu, flags, address, text (the guest's host name) */
     USER_READY,         /* its answer */
     USER_ADD,           /* a forward; answered by USER_ANSWER with the same sequence */
     USER_REMOVE,
@@ -32,6 +33,7 @@ struct user_message {
     int32_t result;
     uint32_t mtu;
     uint32_t flags;
+    uint8_t address[NET_ADDRESS_SIZE]; /* of the guest's network device */
     struct net_forward forward;
     char text[200]; /* ends with a NUL */
 };

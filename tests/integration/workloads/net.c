@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Runs in guests, for tests of networks.
  *
- *     net tcp|udp|vsock PORT            answers with what it hears, for ever
+ *     net tcp|udp|vsock PORT            answers with what it hears, for ever; by IPv4 and IPv6
  *     net get|put ADDRESS PORT BYTES    a stream; prints its seconds
  *     net udpput ADDRESS PORT BYTES     datagrams of 1400 bytes that nobody waits for
  *     net say ADDRESS PORT TEXT         TCP: prints the answer
@@ -69,7 +69,7 @@ static void echo_streams(int listener)
 
 static void echo_udp(int fd)
 {
-    struct sockaddr_in from;
+    struct sockaddr_in6 from;
 
     printf("listening\n");
     fflush(stdout);
@@ -83,12 +83,12 @@ static void echo_udp(int fd)
 
 static void serve(const char *kind, unsigned port)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 in = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
     struct sockaddr_vm vm = {.svm_family = AF_VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_ANY};
     int is_vsock = strcmp(kind, "vsock") == 0;
     int is_udp = strcmp(kind, "udp") == 0;
     int on = 1;
-    int fd = socket(is_vsock ? AF_VSOCK : AF_INET, is_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+    int fd = socket(is_vsock ? AF_VSOCK : AF_INET6, is_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(fd, is_vsock ? (struct sockaddr *)&vm : (struct sockaddr *)&in,

@@ -2,6 +2,7 @@
  * Disks: requests that end on other threads, flushes, limits, draining. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -127,10 +128,11 @@ TEST(disk, requests_end_under_the_device_lock_with_their_data)
                   bytes[i][4095] == (uint8_t)(i + round));
     }
     struct disk_stats stats = disk_stats(disk);
-    CHECK_EQ(stats.reads, 50 * REQUESTS);
-    CHECK_EQ(stats.written_bytes, UINT64_C(50) * REQUESTS * 4096);
-    CHECK_EQ(stats.flushes, 50);
-    CHECK_EQ(stats.errors, 0);
+    CHECK_EQ(stats.reads.operations, 50 * REQUESTS);
+    CHECK_EQ(stats.writes.bytes, UINT64_C(50) * REQUESTS * 4096);
+    CHECK_EQ(stats.flushes.operations, 50);
+    CHECK_EQ(stats.reads.failed + stats.writes.failed + stats.flushes.failed, 0);
+    CHECK(stats.reads.ns > 0 && stats.flushes.ns > 0);
     tear_down();
 }
 
@@ -314,7 +316,7 @@ TEST(disk, without_threads_requests_end_at_once)
     CHECK_EQ(results[0], 0);
     release(NULL);
     disk_drain(disk);
-    CHECK_EQ(disk_stats(disk).writes, 10);
+    CHECK_EQ(disk_stats(disk).writes.operations, 10);
     tear_down();
 }
 
@@ -329,7 +331,131 @@ TEST(disk, errors_reach_the_device_and_others_go_on)
     CHECK_EQ(results[0], 0);
     CHECK_EQ(results[1], -EIO);
     release(NULL);
-    CHECK_EQ(disk_stats(disk).errors, 1);
+    CHECK_EQ(disk_stats(disk).reads.failed, 1);
+    CHECK_EQ(disk_stats(disk).reads.operations, 1);
+    tear_down();
+}
+
+/* ---- errors that stop the machine ---- */
+
+static atomic_uint failures_told;
+
+static void on_failure(void *owner)
+{
+    (void)owner;
+    failures_told++;
+}
+
+/* A disk of 1 MiB whose file ends at 64 KiB, so that reading behind that fails. */
+static void set_up_stopping(enum disk_error_action on_read, bool synchronous)
+{
+    struct io_pool_config config = {.device_lock = lock};
+    struct disk_options options = {
+        .errors = {.on_read = on_read, .failed = on_failure, .device_lock = lock}};
+    struct error err = {0};
+
+    done_count = failed_count = failures_told = 0;
+    pool = NULL;
+    if (!synchronous)
+        CHECK_EQ(io_pool_create(&config, &pool, &err), 0);
+    CHECK_EQ(disk_open(make_file("disk", 1 << 20, NULL), &options, pool, &disk, &err), 0);
+    if (pool)
+        CHECK_EQ(io_pool_start(pool, &err), 0);
+    CHECK_EQ(truncate(in_folder("disk"), 65536), 0);
+}
+
+/* Reads 0 to 3 fail, and 4 succeeds. */
+static void submit_reads(void)
+{
+    acquire(NULL);
+    for (unsigned i = 0; i < 4; i++)
+        submit(i, BLOCK_READ, 524288 + 4096 * i, 4096);
+    submit(4, BLOCK_READ, 0, 4096);
+    wait_for(1);
+    release(NULL);
+    while (failures_told < 4)
+        sched_yield();
+}
+
+static void check_held_and_retried(bool synchronous)
+{
+    struct disk_failure failure = {0};
+
+    set_up_stopping(DISK_STOP, synchronous);
+    submit_reads();
+    CHECK_EQ(done_count, 1);
+    CHECK_EQ(results[4], 0);
+    CHECK(disk_holds(disk));
+    CHECK(disk_take_failure(disk, &failure));
+    CHECK_EQ(failure.result, -EIO);
+    CHECK(failure.is_read && failure.is_held);
+    CHECK(!disk_take_failure(disk, &failure));
+
+    /* Nothing has become better: all are held again. */
+    disk_retry(disk);
+    while (failures_told < 8)
+        sched_yield();
+    CHECK_EQ(done_count, 1);
+    CHECK_EQ(disk_stats(disk).reads.failed, 8);
+
+    CHECK_EQ(truncate(in_folder("disk"), 1 << 20), 0);
+    disk_retry(disk);
+    acquire(NULL);
+    wait_for(5);
+    release(NULL);
+    for (unsigned i = 0; i < 4; i++)
+        CHECK_EQ(results[i], 0);
+    CHECK(!disk_holds(disk));
+    CHECK(!disk_take_failure(disk, &failure));
+    CHECK_EQ(failed_count, 0);
+    disk_retry(disk); /* nothing to do */
+    tear_down();
+}
+
+TEST(disk, what_fails_is_held_and_carried_out_again)
+{
+    check_held_and_retried(false);
+    check_held_and_retried(true);
+}
+
+static void check_drained(bool synchronous)
+{
+    struct disk_failure failure = {0};
+
+    set_up_stopping(DISK_STOP, synchronous);
+    submit_reads();
+    disk_drain(disk);
+    CHECK_EQ(done_count, 5);
+    CHECK_EQ(failed_count, 4);
+    CHECK(!disk_holds(disk));
+    CHECK(!disk_take_failure(disk, &failure));
+    /* Afterwards it holds again. */
+    submit_reads();
+    CHECK_EQ(done_count, 6);
+    CHECK(disk_holds(disk));
+    disk_drain(disk);
+    CHECK_EQ(disk_stats(disk).in_flight, 0);
+    tear_down();
+}
+
+TEST(disk, draining_ends_what_is_held)
+{
+    check_drained(false);
+    check_drained(true);
+}
+
+TEST(disk, only_a_full_host_stops_when_that_is_asked_for)
+{
+    struct disk_failure failure = {0};
+
+    set_up_stopping(DISK_ENOSPC, false);
+    submit_reads();
+    acquire(NULL);
+    wait_for(5);
+    release(NULL);
+    CHECK_EQ(failed_count, 4);
+    CHECK(disk_take_failure(disk, &failure));
+    CHECK(!failure.is_held);
     tear_down();
 }
 
@@ -355,4 +481,8 @@ TEST_MAIN(TESTS(disk, requests_end_under_the_device_lock_with_their_data),
           TESTS(disk, draining_does_not_wait_for_limits),
           TESTS(disk, a_flush_does_not_wait_for_limits),
           TESTS(disk, without_threads_requests_end_at_once),
-          TESTS(disk, errors_reach_the_device_and_others_go_on), TESTS(disk, pools_come_and_go))
+          TESTS(disk, errors_reach_the_device_and_others_go_on),
+          TESTS(disk, what_fails_is_held_and_carried_out_again),
+          TESTS(disk, draining_ends_what_is_held),
+          TESTS(disk, only_a_full_host_stops_when_that_is_asked_for),
+          TESTS(disk, pools_come_and_go))

@@ -144,10 +144,14 @@ TEST(forward, is_read_as_people_write_it)
         unsigned guest_port;
     } good[] = {{"8080:80", "127.0.0.1:8080/tcp", 80},
                 {"1:65535/udp", "127.0.0.1:1/udp", 65535},
-                {"0.0.0.0:5:6/tcp", "0.0.0.0:5/tcp", 6}};
-    static const char *const bad[] = {"",      "80",     ":80",     "80:",           "a:b",
-                                      "1:2:3", "1:2/",   "1:2/x",   "0:1",           "1:65536",
-                                      "-1:1",  "1:1:1:", "::1:1:1", "256.1.1.1:1:1", "1.1.1:1:1"};
+                {"0.0.0.0:5:6/tcp", "0.0.0.0:5/tcp", 6},
+                {"[::1]:8080:80", "[::1]:8080/tcp", 80},
+                {"[2001:db8:1:2:3:4:5:6]:1:2/udp", "[2001:db8:1:2:3:4:5:6]:1/udp", 2}};
+    static const char *const bad[] = {
+        "",          "80",       ":80",      "80:",    "a:b",      "1:2:3",    "1:2/",
+        "1:2/x",     "0:1",      "1:65536",  "-1:1",   "1:1:1:",   "::1:1:1",  "256.1.1.1:1:1",
+        "1.1.1:1:1", "[::1]:1",  "[::1:1:1", "[]:1:1", "::1]:1:1", "[::1]1:1", "[127.0.0.1]:1:1",
+        "[::g]:1:1", "[::1]:0:1"};
     struct net_forward forward = {0};
 
     for (unsigned i = 0; i < ARRAY_LEN(good); i++) {
@@ -161,6 +165,32 @@ TEST(forward, is_read_as_people_write_it)
         struct error err = {0};
         CHECK_EQ(net_forward_parse(bad[i], &forward, &err), -EINVAL);
         CHECK(strstr(err.text, "8080:80"));
+    }
+}
+
+TEST(forward, has_a_side_on_the_host)
+{
+    static const char *const bad[] = {"", "0", "1:2:3", "x:1", "::1:1", "[::1]", "1/x", "8080:80"};
+    struct net_forward forward = {0};
+    struct net_forward same = {0};
+    struct error err = {0};
+    char text[NET_FORWARD_TEXT];
+
+    CHECK_EQ(net_forward_parse("8080:80", &forward, &err), 0);
+    CHECK_STR(net_forward_arrow(&forward, text), "127.0.0.1:8080->80/tcp");
+    CHECK_EQ(net_forward_parse_host("8080", &same, &err), 0);
+    CHECK(net_forward_is_same(&forward, &same));
+    CHECK_EQ(net_forward_parse_host("8080/udp", &same, &err), 0);
+    CHECK(!net_forward_is_same(&forward, &same));
+    CHECK_EQ(net_forward_parse("[::1]:8080:80/udp", &forward, &err), 0);
+    CHECK_STR(net_forward_arrow(&forward, text), "[::1]:8080->80/udp");
+    CHECK_STR(net_forward_address(&forward, text), "::1");
+    CHECK_EQ(net_forward_parse_host("[::1]:8080/udp", &same, &err), 0);
+    CHECK(net_forward_is_same(&forward, &same));
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+        struct error reason = {0};
+        CHECK_EQ(net_forward_parse_host(bad[i], &same, &reason), -EINVAL);
+        CHECK(strstr(reason.text, "[ADDR:]HOST[/udp]"));
     }
 }
 
@@ -405,7 +435,7 @@ TEST_MAIN(TESTS(frame_ring, hands_frames_from_one_thread_to_another),
           TESTS(frame_ring, says_when_it_is_full_and_when_it_was_empty),
           TESTS(bucket, keeps_the_rate_whatever_the_size_of_the_pieces),
           TESTS(bucket, lets_all_pass_without_a_rate_and_forgets_long_silence),
-          TESTS(forward, is_read_as_people_write_it),
+          TESTS(forward, is_read_as_people_write_it), TESTS(forward, has_a_side_on_the_host),
           TESTS(net, addresses_are_for_one_machine_each),
           TESTS(switch, floods_what_it_does_not_know_and_learns),
           TESTS(switch, a_station_that_refuses_holds_up_nobody),
