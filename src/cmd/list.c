@@ -99,8 +99,7 @@ static json_t *describe_all(const struct cmd_words *words, bool with_stats)
         names = json_array();
     for (i = 0; i < words->count; i++)
         json_array_append_new(names, json_string(words->plain[i]));
-    json_array_foreach(names, i, name)
-    {
+    json_array_foreach(names, i, name) {
         struct record record = {0};
         struct error reason = {0};
         int loaded =
@@ -192,7 +191,8 @@ static void print_ports(json_t *ports)
 
     if (json_array_size(ports) == 0)
         putchar('-');
-    json_array_foreach(ports, i, port) printf("%s%s", i ? ", " : "", json_string_value(port));
+    json_array_foreach(ports, i, port)
+        printf("%s%s", i ? ", " : "", json_string_value(port));
     putchar('\n');
 }
 
@@ -203,8 +203,7 @@ static void print_list(json_t *machines)
 
     printf("%-16s %-14s %-14s %4s %9s %8s %s\n", "NAME", "STATE", "IMAGE", "CPUS", "MEMORY", "UP",
            "PORTS");
-    json_array_foreach(machines, i, machine)
-    {
+    json_array_foreach(machines, i, machine) {
         char cpus[16] = "-";
         char memory[16];
         char up[16];
@@ -237,8 +236,7 @@ static void print_members(json_t *object)
     const char *key;
     json_t *value;
 
-    json_object_foreach(object, key, value)
-    {
+    json_object_foreach(object, key, value) {
         json_t *element;
         size_t i;
         if (json_is_null(value))
@@ -308,8 +306,7 @@ static void print_stats(json_t *machines)
 
     printf("%-16s %-10s %10s %16s %10s %10s %10s %10s\n", "NAME", "STATE", "CPU TIME",
            "INSTRUCTIONS", "RESIDENT", "MEMORY", "READ", "WRITTEN");
-    json_array_foreach(machines, i, machine)
-    {
+    json_array_foreach(machines, i, machine) {
         char resident[16];
         char memory[16];
         char read[16];
@@ -342,8 +339,9 @@ static json_t *find_machine(json_t *machines, const char *name)
     json_t *machine;
     size_t i;
 
-    json_array_foreach(machines, i,
-                       machine) if (strcmp(text_of(machine, "name", ""), name) == 0) return machine;
+    json_array_foreach(machines, i, machine)
+        if (strcmp(text_of(machine, "name", ""), name) == 0)
+            return machine;
     return NULL;
 }
 
@@ -354,8 +352,7 @@ static void print_top(json_t *machines, json_t *before)
 
     printf("\033[H\033[J%-16s %-10s %6s %12s %10s %9s %9s %8s\n", "NAME", "STATE", "CPU", "MIPS",
            "RESIDENT", "READ/s", "WRITE/s", "UP");
-    json_array_foreach(machines, i, machine)
-    {
+    json_array_foreach(machines, i, machine) {
         json_t *old = find_machine(before, text_of(machine, "name", ""));
         double seconds = number_of(machine, "uptime") - number_of(old, "uptime");
         double cpu = number_of(machine, "cpu-seconds") - number_of(old, "cpu-seconds");

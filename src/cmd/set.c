@@ -98,8 +98,7 @@ static void remember(json_t *options, const struct limit *limit, const char *tex
     size_t length = strlen(limit->boot_option);
     size_t i;
 
-    json_array_foreach(options, i, option)
-    {
+    json_array_foreach(options, i, option) {
         const char *word = json_string_value(option);
         if (text_starts_with(word, "--") && strncmp(word + 2, limit->boot_option, length) == 0 &&
             word[2 + length] == '=') {
@@ -142,8 +141,7 @@ static int find_port(json_t *options, const struct net_forward *wanted)
     json_t *option;
     size_t i;
 
-    json_array_foreach(options, i, option)
-    {
+    json_array_foreach(options, i, option) {
         const char *word = json_string_value(option);
         struct net_forward forward;
         if (text_starts_with(word, prefix) &&

@@ -139,8 +139,7 @@ json_t *image_user(const struct paths *paths, const struct image *image)
     json_t *name;
     size_t i;
 
-    json_array_foreach(names, i, name)
-    {
+    json_array_foreach(names, i, name) {
         struct record record;
         if (record_load(paths, json_string_value(name), &record, NULL) < 0)
             continue;
