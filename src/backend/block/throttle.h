@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Limits as token buckets: bytes and operations a second. Pure arithmetic; the caller
- * says what time it is. */
+ * Limits of a disk: bytes and operations a second. Pure arithmetic; the caller says what
+ * time it is. */
 #pragma once
 
+#include "backend/bucket.h"
 #include "base/types.h"
 
-struct throttle_bucket {
-    uint64_t rate;  /* a second; 0: no limit */
-    int64_t tokens; /* in 1/1024; below 0: a debt */
-    uint64_t at_ns; /* when tokens were counted */
-};
-
 struct throttle {
-    struct throttle_bucket bytes;
-    struct throttle_bucket operations;
+    struct bucket bytes;
+    struct bucket operations;
 };
 
 /* A bucket starts full: with what comes in a tenth of a second. */

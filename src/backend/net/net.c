@@ -22,6 +22,8 @@ enum {
     ROUNDS = 4,
 };
 
+#define BURST_NS UINT64_C(50000000)
+
 struct net {
     struct link *link;
     struct loop *loop;
@@ -95,7 +97,10 @@ static void invite_device(struct net *net)
 
 static uint64_t wait_for(struct bucket *bucket)
 {
-    return bucket->rate ? bucket_wait_ns(bucket, clock_monotonic_ns()) : 0;
+    uint64_t now_ns = bucket->rate ? clock_monotonic_ns() : 0;
+    uint64_t ready_ns = bucket_ready_ns(bucket, now_ns);
+
+    return ready_ns > now_ns ? ready_ns - now_ns : 0;
 }
 
 /* One batch. False: nothing more to do now. */
@@ -325,8 +330,8 @@ void net_set_rate(struct net *net, uint64_t rate)
 {
     uint64_t now_ns = clock_monotonic_ns();
 
-    bucket_set_rate(&net->send_bucket, rate, now_ns);
-    bucket_set_rate(&net->receive_bucket, rate, now_ns);
+    bucket_set(&net->send_bucket, rate, BURST_NS, now_ns);
+    bucket_set(&net->receive_bucket, rate, BURST_NS, now_ns);
     if (rate && net->timer_fd < 0) {
         net->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
         if (net->timer_fd >= 0 &&

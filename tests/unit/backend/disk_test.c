@@ -367,13 +367,16 @@ static void set_up_stopping(enum disk_error_action on_read, bool synchronous)
 /* Reads 0 to 3 fail, and 4 succeeds. */
 static void submit_reads(void)
 {
+    unsigned told = failures_told;
+
     acquire(NULL);
+    unsigned done_before = done_count;
     for (unsigned i = 0; i < 4; i++)
         submit(i, BLOCK_READ, 524288 + 4096 * i, 4096);
     submit(4, BLOCK_READ, 0, 4096);
-    wait_for(1);
+    wait_for(done_before + 1);
     release(NULL);
-    while (failures_told < 4)
+    while (failures_told < told + 4)
         sched_yield();
 }
 

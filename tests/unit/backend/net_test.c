@@ -85,6 +85,8 @@ TEST(frame_ring, says_when_it_is_full_and_when_it_was_empty)
 
 /* ---- limits ---- */
 
+#define BURST_NS UINT64_C(50000000)
+
 /* Bytes that pass in a second of pieces of `size`. */
 static uint64_t passed(uint64_t rate, uint64_t size)
 {
@@ -92,12 +94,13 @@ static uint64_t passed(uint64_t rate, uint64_t size)
     uint64_t now_ns = 12345;
     uint64_t bytes = 0;
 
-    bucket_set_rate(&bucket, rate, now_ns);
+    bucket_set(&bucket, rate, BURST_NS, now_ns);
     while (now_ns < UINT64_C(1000012345)) {
-        uint64_t wait_ns = bucket_wait_ns(&bucket, now_ns);
-        now_ns += wait_ns;
-        if (wait_ns)
+        uint64_t ready_ns = bucket_ready_ns(&bucket, now_ns);
+        if (ready_ns > now_ns) {
+            now_ns = ready_ns;
             continue;
+        }
         bucket_take(&bucket, size);
         bytes += size;
         now_ns += 50;
@@ -127,11 +130,14 @@ TEST(bucket, lets_all_pass_without_a_rate_and_forgets_long_silence)
 {
     struct bucket bucket = {0};
 
-    CHECK_EQ(bucket_wait_ns(&bucket, 5), 0);
-    bucket_set_rate(&bucket, 1000, 0);
-    CHECK_EQ(bucket_wait_ns(&bucket, UINT64_C(1) << 62), 0);
-    bucket_take(&bucket, 51);
-    CHECK_EQ(bucket_wait_ns(&bucket, UINT64_C(1) << 62), 1000001); /* 50 had gathered */
+    const uint64_t late_ns = UINT64_C(1) << 62;
+
+    CHECK_EQ(bucket_ready_ns(&bucket, 5), 0);
+    bucket_set(&bucket, 1000, BURST_NS, 0);
+    CHECK(bucket_ready_ns(&bucket, late_ns) <= late_ns);
+    bucket_take(&bucket, 52); /* 51 had gathered: one is owed, and a part of the next is wanted */
+    uint64_t wait_ns = bucket_ready_ns(&bucket, late_ns) - late_ns;
+    CHECK(wait_ns > 1000000 && wait_ns < 1001000);
 }
 
 /* ---- forwards ---- */
