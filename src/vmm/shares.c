@@ -63,7 +63,7 @@ int vm_shares_start(struct vm_shares *shares, const struct vm_config *config,
         const struct vm_share_config *share = &config->shares[i];
         snprintf(shares->tags[files.share_count], FILES_TAG_SIZE, "share%u", i);
         files.shares[files.share_count++] =
-            (struct files_share){share->host, share->read_only, share->uid};
+            (struct files_share){share->host, share->read_only, share->has_locks, share->uid};
     }
     shares->count = files.share_count;
     if (!shares->count)
