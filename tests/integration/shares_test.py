@@ -290,6 +290,17 @@ def _(folder):
     power_off(machine)
 
 
+@case("a folder that is the root of a machine is refused to another, which says whose it is", limit_s=120)
+def _(folder):
+    root = root_of(folder)
+    machine = boot("--root", root)
+    other = Doppel("--kernel", guests.kernel(), "--root", root, terminal=False)
+    other.check_exit(2)
+    check_in(f"'{root}' is the root of another machine: process {machine.pid}", other.errors(), "error")
+    power_off(machine)
+    power_off(boot("--root", root))
+
+
 # ---- locks ----
 
 LOCKER = r"""
