@@ -103,7 +103,8 @@ static const struct condition conditions[] = {
     {SCMP_SYS(setsockopt), LOOP, {IS(2, SO_SNDBUF)}},
     /* F_SETOWN would send signals. */
     {SCMP_SYS(fcntl), LOOP | SERVER | NET, {IS(1, F_GETFL)}},
-    {SCMP_SYS(fcntl), LOOP, {IS(1, F_OFD_SETLK)}},
+    {SCMP_SYS(fcntl), LOOP | SERVER, {IS(1, F_OFD_SETLK)}},
+    {SCMP_SYS(fcntl), SERVER, {IS(1, F_OFD_GETLK)}},
     {SCMP_SYS(fcntl), SERVER, {IS(1, F_DUPFD_CLOEXEC)}},
     /* Of gdb's connections. */
     {SCMP_SYS(setsockopt), LOOP, {IS(1, IPPROTO_TCP)}},

@@ -241,10 +241,12 @@ static int parse_share_word(struct vm_share_config *share, const char *word, str
 
     if (strcmp(word, "ro") == 0) {
         share->read_only = true;
+    } else if (strcmp(word, "locks") == 0) {
+        share->has_locks = true;
     } else if (text_starts_with(word, "uid=") && text_parse_u64(word + 4, UINT32_MAX - 1, &uid)) {
         share->uid = (uint32_t)uid;
     } else if (strcmp(word, "rw") != 0) {
-        return error_set(err, -EINVAL, "--volume: '%s' is not one of ro, rw, uid=N", word);
+        return error_set(err, -EINVAL, "--volume: '%s' is not one of ro, rw, locks, uid=N", word);
     }
     return 0;
 }

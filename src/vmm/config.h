@@ -38,7 +38,8 @@ struct vm_share_config {
     const char *guest; /* where it is mounted */
     char *text;        /* owned */
     bool read_only;
-    uint32_t uid; /* in the guest, of files without a stored owner */
+    bool has_locks; /* the host's */
+    uint32_t uid;   /* in the guest, of files without a stored owner */
 };
 
 /* Strings are borrowed from the command line unless they say otherwise. */

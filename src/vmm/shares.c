@@ -2,6 +2,7 @@
  * A machine's shared folders. */
 #include "vmm/shares.h"
 
+#include "backend/block/lock_holder.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 /* Of the command line; what the board adds comes on top. */
@@ -50,12 +52,36 @@ static int write_append(struct vm_shares *shares, const struct vm_config *config
 
 /* ---- life ---- */
 
+/* Two machines that write to one root would each find files changed under them that their
+ * kernels and services take to be their own. The lock is of this process: its file server has
+ * none of the descriptor. File systems without locks have none to respect. */
+static int lock_root(struct vm_shares *shares, const char *root, struct error *err)
+{
+    char holder[128];
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_set(err, -errno, "cannot use '%s' as root: %s", root, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        lock_holder_find(fd, holder, sizeof(holder));
+        close(fd);
+        return error_set(err, -EBUSY, "'%s' is the root of another machine: %s has it", root,
+                         holder);
+    }
+    shares->root_lock_fd = fd;
+    shares->has_root_lock = true;
+    return 0;
+}
+
 int vm_shares_start(struct vm_shares *shares, const struct vm_config *config,
                     const struct files_config *wiring, struct error *err)
 {
     struct files_config files = *wiring;
 
     if (config->root) {
+        int locked = lock_root(shares, config->root, err);
+        if (locked < 0)
+            return locked;
         snprintf(shares->tags[0], FILES_TAG_SIZE, "root");
         files.shares[files.share_count++] = (struct files_share){.path = config->root};
     }
@@ -63,7 +89,7 @@ int vm_shares_start(struct vm_shares *shares, const struct vm_config *config,
         const struct vm_share_config *share = &config->shares[i];
         snprintf(shares->tags[files.share_count], FILES_TAG_SIZE, "share%u", i);
         files.shares[files.share_count++] =
-            (struct files_share){share->host, share->read_only, share->uid};
+            (struct files_share){share->host, share->read_only, share->has_locks, share->uid};
     }
     shares->count = files.share_count;
     if (!shares->count)
@@ -76,6 +102,9 @@ void vm_shares_close(struct vm_shares *shares)
 {
     files_close(shares->files);
     shares->files = NULL;
+    if (shares->has_root_lock)
+        close(shares->root_lock_fd);
+    shares->has_root_lock = false;
 }
 
 /* ---- the kernel ---- */

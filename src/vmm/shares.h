@@ -16,6 +16,8 @@ struct vm_shares {
     char tags[MACHINE_MAX_SHARES][FILES_TAG_SIZE];
     char append[SHARES_TEXT_SIZE];      /* what is added to the command line, all of it */
     char kernel_path[SHARES_TEXT_SIZE]; /* for messages */
+    int root_lock_fd; /* of the root's folder, which no other machine writes to meanwhile */
+    bool has_root_lock;
 };
 
 /* Starts to serve the folders of `config`; `wiring` has everything but them. Before there are threads. */

@@ -188,6 +188,8 @@ static void ask(struct input *in, struct share *share)
     memcpy(request, &header, sizeof(header));
     size_t room = take(in, 1) < 250 ? sizeof(reply) : take(in, 1);
     size_t size = share_serve(share, request, at, reply, room);
+    if (size == SHARE_LATER && header.opcode == FUSE_SETLKW)
+        return;
     if (size > room)
         abort();
     if (has_secret(reply, size))
@@ -205,6 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         create_outside();
     fill_share();
     int root_fd = openat(outside_fd, "share", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _Atomic int waits_left = 4;
     struct share_config config = {
         .root_fd = root_fd,
         .read_only = take(&in, 1) & 1,
@@ -213,6 +216,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .open_most = 10,
         .folders_most = 16,
         .pages_most = 16,
+        .has_locks = true,
+        .lock_files_most = 4,
+        .waits_left = &waits_left,
         .self_fds = "/proc/self/fd/",
     };
     memset(handles, 0, sizeof(handles));
@@ -223,6 +229,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; in.at < in.end && i < 64; i++)
         ask(&in, share);
     share_destroy(share);
+    if (waits_left < 0 || waits_left > 4)
+        abort();
     close(root_fd);
     check_outside();
     return 0;

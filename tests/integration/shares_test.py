@@ -4,6 +4,7 @@
 
     shares_test.py DOPPEL [--long] [--only REGEX]
 """
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -15,6 +16,7 @@ import subprocess
 import time
 
 import guests
+import programs
 import tap
 from process import Doppel, descriptors_of
 from tap import case, check, check_equal, check_in
@@ -288,6 +290,141 @@ def _(folder):
     power_off(machine)
 
 
+@case("a folder that is the root of a machine is refused to another, which says whose it is", limit_s=120)
+def _(folder):
+    root = root_of(folder)
+    machine = boot("--root", root)
+    other = Doppel("--kernel", guests.kernel(), "--root", root, terminal=False)
+    other.check_exit(2)
+    check_in(f"'{root}' is the root of another machine: process {machine.pid}", other.errors(), "error")
+    power_off(machine)
+    power_off(boot("--root", root))
+
+
+# ---- locks ----
+
+LOCKER = r"""
+/* lock try|take|count FILE ...: try says who may have it; take holds until a line comes; count adds
+   to the number in FILE, each time under a lock that it waits for. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static int set(int fd, int how, int type)
+{
+    struct flock lock = {.l_type = type, .l_start = 10, .l_len = 5};
+
+    return fcntl(fd, how, &lock);
+}
+
+int main(int count, char **words)
+{
+    int fd = open(words[2], O_RDWR | O_CREAT, 0644);
+    char line[32] = "";
+
+    if (!strcmp(words[1], "try")) {
+        printf("posix %s", set(fd, F_SETLK, F_WRLCK) ? strerror(errno) : "free");
+        printf(", flock %s\n", flock(fd, LOCK_EX | LOCK_NB) ? strerror(errno) : "free");
+        return 0;
+    }
+    if (!strcmp(words[1], "take")) {
+        if (set(fd, F_SETLKW, F_WRLCK) || flock(fd, LOCK_EX))
+            perror("take");
+        puts("taken");
+        fflush(stdout);
+        read(0, line, 1);
+        return 0;
+    }
+    for (int i = 0; i < atoi(words[3]); i++) {
+        if (i % 2 ? set(fd, F_SETLKW, F_WRLCK) : flock(fd, LOCK_EX))
+            perror("lock");
+        if (set(fd, F_SETLKW, F_WRLCK) || pread(fd, line, sizeof(line) - 1, 0) < 0)
+            perror("count");
+        int size = sprintf(line, "%d\n", atoi(line) + 1);
+        pwrite(fd, line, size, 0);
+        set(fd, F_SETLK, F_UNLCK);
+        flock(fd, LOCK_UN);
+    }
+    puts("counted");
+}
+"""
+BUSY = "posix Resource temporarily unavailable, flock Resource temporarily unavailable"
+
+
+def boot_with_locks(shared, words=":locks"):
+    machine = boot("--initrd", guests.initramfs(), "-v", f"{shared}:/s{words}")
+    machine.run("mkdir /s; mount -t virtiofs share0 /s")
+    return machine
+
+
+@case("locks of a share are seen by the host and other machines, and end with who holds them",
+      limit_s=300)
+def _(folder):
+    shared = folder / "shared"
+    shared.mkdir()
+    shutil.copy(programs.program(LOCKER), shared / "lock")
+    one, other = boot_with_locks(shared), boot_with_locks(shared)
+    check_equal(one.run("/s/lock try /s/file").strip(), "posix free, flock free", "nobody has it")
+    one.run("mkfifo /p; (/s/lock take /s/file </p >/out) & exec 7>/p; "
+            "until grep -q taken /out; do sleep 0.1; done")
+    check_equal(one.run("/s/lock try /s/file").strip(), BUSY, "in the guest")
+    check_equal(other.run("/s/lock try /s/file").strip(), BUSY, "in the other")
+    with open(shared / "file", "r+b") as file:
+        for take, what in ((lambda: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 10), "posix"),
+                           (lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB), "flock")):
+            try:
+                take()
+                raise AssertionError(f"the host got the guest's {what} lock")
+            except BlockingIOError:
+                pass
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 50)
+        # Who waits gets it when the other program ends; the machine goes on meanwhile.
+        other.run("mkfifo /p; (/s/lock take /s/file </p >/out) & exec 7>/p; sleep 0.5")
+        check_equal(other.run("cat /out; echo alive; ls /s | wc -l").split(), ["alive", "2"], "waiting")
+        one.run("echo >&7; wait")
+        other.run("until grep -q taken /out; do sleep 0.1; done")
+        check_equal(one.run("/s/lock try /s/file").strip(), BUSY, "the other has it")
+        # A machine that is killed keeps nothing.
+        other.kill(signal.SIGKILL)
+        other.check_exit(128 + signal.SIGKILL)
+
+        def is_free():
+            return one.run("/s/lock try /s/file").strip() == "posix free, flock free"
+
+        tap.wait_until(is_free, 10, "a lock of a machine that is gone")
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        check_in("posix Resource", one.run("/s/lock try /s/file"), "the host's lock")
+    power_off(one)
+
+
+@case("two machines and the host count in one file", limit_s=300)
+def _(folder):
+    shared = folder / "shared"
+    shared.mkdir()
+    shutil.copy(programs.program(LOCKER), shared / "lock")
+    (shared / "file").touch()
+    machines = [boot_with_locks(shared) for _ in range(2)]
+    for machine in machines:
+        machine.run("(/s/lock count /s/file 40 >/out; echo end >>/out) & true")
+    with open(shared / "file", "r+b", buffering=0) as file:
+        for _ in range(40):
+            fcntl.lockf(file, fcntl.LOCK_EX, 5, 10)
+            number = int(os.pread(file.fileno(), 20, 0) or 0)
+            os.pwrite(file.fileno(), b"%d\n" % (number + 1), 0)
+            fcntl.lockf(file, fcntl.LOCK_UN, 5, 10)
+            time.sleep(0.01)
+    for machine in machines:
+        machine.run("until grep -q end /out; do sleep 0.1; done", 60)
+        check_equal(machine.run("cat /out").split(), ["counted", "end"], "how it went")
+        power_off(machine)
+    check_equal((shared / "file").read_text(), "120\n", "the number")
+
+
 # ---- when things go wrong ----
 
 @case("the guest goes on when the file server is killed, and nothing stays behind", limit_s=240)
@@ -351,7 +488,7 @@ def _(folder):
     refuse("--kernel", kernel, "-v", f"{empty}", text="HOST:GUEST")
     refuse("--kernel", kernel, "-v", f"{empty}:relative", text="HOST:GUEST")
     refuse("--kernel", kernel, "-v", f"{empty}:/a b", text="HOST:GUEST")
-    refuse("--kernel", kernel, "-v", f"{empty}:/a:rx", text="'rx' is not one of")
+    refuse("--kernel", kernel, "-v", f"{empty}:/a:rx", text="'rx' is not one of ro, rw, locks")
     refuse("--kernel", kernel, "-v", f"{folder}/missing:/a", text="missing': No such file")
     refuse("--kernel", kernel, *[f"-v{empty}:/{i}" for i in range(9)], text="at most 8 folders")
 

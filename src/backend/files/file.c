@@ -53,8 +53,7 @@ int op_open(struct call *call)
     if (result < 0)
         return result;
     out->fh = fh;
-    /* When the file changes, its attributes say so, and the guest drops what it has. */
-    out->open_flags = FUSE_OPENED_KEEP_CACHE | FUSE_OPENED_NO_FLUSH;
+    out->open_flags = handle_open_flags(share);
     return 0;
 }
 
@@ -63,6 +62,7 @@ int op_release(struct call *call)
     const struct fuse_release_in *in = call->args;
 
     handle_close(call->share, in->fh);
+    locks_release(call->share, in->fh);
     return 0;
 }
 

@@ -341,7 +341,13 @@ static int open_folders(struct files *files, struct error *err)
     for (unsigned i = 0; i < files->config.share_count; i++) {
         const struct files_share *share = &files->config.shares[i];
         struct server_share *server = &files->server.shares[i];
-        *server = (struct server_share){-1, share->read_only, share->uid};
+        *server = (struct server_share){
+            .root_fd = -1,
+            .read_only = share->read_only,
+            /* A hart that waits for its answer would wait for a lock that its guest holds. */
+            .has_locks = share->has_locks && !files->config.is_synchronous,
+            .uid = share->uid,
+        };
         files->server.share_count = i + 1;
         server->root_fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (server->root_fd < 0)

@@ -17,7 +17,8 @@ struct loop;
 struct files_share {
     const char *path; /* for messages, too; borrowed */
     bool read_only;
-    uint32_t uid; /* in the guest, of what has no stored owner */
+    bool has_locks; /* of the guest are locks of the host, too */
+    uint32_t uid;   /* in the guest, of what has no stored owner */
 };
 
 struct files_config {

@@ -72,6 +72,13 @@ int handle_create(struct share *share, struct node *node, int fd, bool is_folder
     return result;
 }
 
+uint32_t handle_open_flags(const struct share *share)
+{
+    /* When the file changes, its attributes say so, and the guest drops what it has. Closing
+     * a file must be told only where that lets go of locks. */
+    return FUSE_OPENED_KEEP_CACHE | (share->config.has_locks ? 0u : FUSE_OPENED_NO_FLUSH);
+}
+
 static void destroy(struct handle *handle)
 {
     close(handle->fd);

@@ -12,6 +12,10 @@
 #define NAME_MOST 255
 #define VALID_S   1 /* how long guests may keep names and attributes */
 
+#define LOCK_BUCKETS       64
+/* No request's result: it has to be asked again later. */
+#define SHARE_LATER_RESULT 1
+
 /* ---- nodes: what the guest has looked up (node.c) ---- */
 
 struct node {
@@ -63,6 +67,15 @@ struct handle_slot {
     uint32_t next_free;
 };
 
+/* A request that waits for a lock (lock.c). */
+struct lock_wait {
+    uint64_t unique;
+    bool is_used;
+    bool is_interrupted;
+};
+
+struct lock_file;
+
 struct share {
     struct share_config config;
     bool has_xattrs;
@@ -85,6 +98,9 @@ struct share {
     unsigned handle_slots;
     unsigned handle_count;
     uint32_t free_handle;
+    struct lock_file *lock_files[LOCK_BUCKETS]; /* by node */
+    unsigned lock_file_count;
+    struct lock_wait lock_waits[SHARE_WAITS_MOST];
 };
 
 MUST_CHECK int nodes_create(struct share *share, const struct statx *root);
@@ -142,6 +158,8 @@ void handle_put(struct share *share, struct handle *handle);
 void handle_close(struct share *share, uint64_t id);
 void handles_close_all(struct share *share);
 void handles_destroy(struct share *share);
+/* How a guest is to treat what it has opened: flags of fuse_open_out. */
+uint32_t handle_open_flags(const struct share *share);
 
 /* ---- paths by descriptor (share.c) ---- */
 
@@ -219,6 +237,12 @@ operation op_open, op_read, op_write, op_release, op_fsync, op_fallocate, op_lse
     op_copy_file_range, op_statfs, op_syncfs;
 /* Opens the file behind the O_PATH descriptor, which is a regular file or folder. */
 MUST_CHECK int file_reopen(const struct share *share, int path_fd, int flags);
+
+/* lock.c */
+operation op_getlk, op_setlk, op_flush, op_interrupt;
+/* Locks of a handle that is closed, and all there are. */
+void locks_release(struct share *share, uint64_t fh);
+void locks_drop_all(struct share *share);
 
 /* directory.c */
 operation op_opendir, op_readdir, op_readdirplus, op_releasedir, op_fsyncdir;

@@ -264,7 +264,7 @@ static int reply_open(struct call *call, struct node *node, int take_fd)
         return -EINVAL;
     }
     out->fh = fh;
-    out->open_flags = FUSE_OPENED_KEEP_CACHE | FUSE_OPENED_NO_FLUSH;
+    out->open_flags = handle_open_flags(call->share);
     return 0;
 }
 

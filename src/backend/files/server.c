@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -28,6 +29,7 @@ enum {
     RESERVED_FDS = 32,
     DESCRIPTORS_LEAST = 64,
     OPEN_MOST = 1 << 16,
+    LOCK_FILES_MOST = 4096,
     FOLDERS_MOST = 2048,
     NODES_MOST = 1 << 20,
     /* A worker that has just served looks for more for so long before it sleeps, when
@@ -36,14 +38,28 @@ enum {
     SPIN_NS = 200000,
     CREDIT_MOST = 8,
     CREDIT_WON = 2,
+    /* Requests that wait for locks are tried again after so long, which doubles. They must leave
+     * slots to those that let go. */
+    RETRY_FIRST_NS = 1000000,
+    RETRY_MOST_NS = 32000000,
+    WAITS_MOST = CHANNEL_SLOTS / 2,
 };
+
+_Static_assert(WAITS_MOST <= SHARE_WAITS_MOST, "a share knows all that wait");
 
 struct server {
     const struct server_config *config;
     struct share *shares[SERVER_MAX_SHARES];
     _Atomic int credit;         /* how often spinning may still be in vain */
     _Atomic uint64_t served_ns; /* when the last request was */
+    _Atomic int waits_left;     /* lock requests that may still begin to wait */
+
+    pthread_mutex_t wait_lock;
+    pthread_cond_t wait_changed;
+    uint64_t waiting; /* bit per slot whose request is to be tried again; guarded */
 };
+
+_Static_assert(CHANNEL_SLOTS <= 64, "a bit per slot");
 
 /* ---- the server ---- */
 
@@ -60,8 +76,48 @@ static void serve(struct server *server, unsigned number)
         slot.reply_at <= CHANNEL_SLOT_SIZE && slot.room <= CHANNEL_SLOT_SIZE - slot.reply_at)
         size = share_serve(server->shares[slot.share], bytes, slot.size, bytes + slot.reply_at,
                            slot.room);
+    if (size == SHARE_LATER) {
+        pthread_mutex_lock(&server->wait_lock);
+        server->waiting |= UINT64_C(1) << number;
+        pthread_cond_signal(&server->wait_changed);
+        pthread_mutex_unlock(&server->wait_lock);
+        return;
+    }
     shared->reply_size = (uint32_t)size;
     channel_finish(channel, number);
+}
+
+/* Takes all that wait; sleeps as long as nothing does. */
+static uint64_t take_waiting(struct server *server)
+{
+    pthread_mutex_lock(&server->wait_lock);
+    while (!server->waiting)
+        pthread_cond_wait(&server->wait_changed, &server->wait_lock);
+    uint64_t waiting = server->waiting;
+    server->waiting = 0;
+    pthread_mutex_unlock(&server->wait_lock);
+    return waiting;
+}
+
+/* Locks have no queue that one could wait in without a thread for each: they are asked for again
+ * and again, the less often the longer it takes. A hostile machine costs this thread's time. */
+static void *retry(void *argument)
+{
+    struct server *server = argument;
+    uint64_t delay = RETRY_FIRST_NS;
+    uint64_t before = 0;
+
+    for (;;) {
+        uint64_t waiting = take_waiting(server);
+        /* Somebody new, or somebody has got it: things move. */
+        delay = waiting == before ? MIN(delay * 2, RETRY_MOST_NS) : RETRY_FIRST_NS;
+        before = waiting;
+        nanosleep(&(struct timespec){.tv_nsec = (long)delay}, NULL);
+        for (unsigned i = 0; i < CHANNEL_SLOTS; i++)
+            if (waiting >> i & 1)
+                serve(server, i);
+    }
+    return NULL;
 }
 
 static void add_credit(struct server *server, int change)
@@ -166,6 +222,9 @@ static int create_shares(struct server *server, mode_t mask, uint32_t incarnatio
             .folders_most = MAX(MIN(descriptors / 4, FOLDERS_MOST), 16),
             .open_most = MIN(descriptors / 2, OPEN_MOST),
             .pages_most = CHANNEL_PAGES,
+            .has_locks = config->shares[i].has_locks,
+            .lock_files_most = MIN(descriptors / 8, LOCK_FILES_MOST),
+            .waits_left = &server->waits_left,
             .self_fds = "",
         };
         int result = share_create(&share, &server->shares[i], err);
@@ -183,9 +242,22 @@ static void follow(pid_t parent)
         _exit(FAILED);
 }
 
+static bool has_locks(const struct server_config *config)
+{
+    for (unsigned i = 0; i < config->share_count; i++)
+        if (config->shares[i].has_locks)
+            return true;
+    return false;
+}
+
 _Noreturn static void run_server(const struct server_config *config, uint32_t incarnation)
 {
-    struct server server = {.config = config};
+    struct server server = {
+        .config = config,
+        .waits_left = WAITS_MOST,
+        .wait_lock = PTHREAD_MUTEX_INITIALIZER,
+        .wait_changed = PTHREAD_COND_INITIALIZER,
+    };
     struct error err = {0};
     sigset_t none;
     mode_t mask = umask(0);
@@ -203,6 +275,10 @@ _Noreturn static void run_server(const struct server_config *config, uint32_t in
     for (unsigned i = 1; result == 0 && i < WORKERS; i++) {
         pthread_t thread;
         result = thread_start(&thread, "files-worker", help, &server, &err);
+    }
+    if (result == 0 && has_locks(config)) {
+        pthread_t thread;
+        result = thread_start(&thread, "files-retry", retry, &server, &err);
     }
     if (result < 0) {
         log_error("files", "the file server cannot start: %s", err.text);

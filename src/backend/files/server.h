@@ -11,7 +11,8 @@
 struct server_share {
     int root_fd; /* O_PATH of the folder */
     bool read_only;
-    uint32_t uid; /* who owns what has no stored owner; its group, too */
+    bool has_locks; /* of the host's */
+    uint32_t uid;   /* who owns what has no stored owner; its group, too */
 };
 
 struct server_config {

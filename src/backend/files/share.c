@@ -63,6 +63,7 @@ void share_destroy(struct share *share)
 {
     if (!share)
         return;
+    locks_drop_all(share);
     handles_destroy(share);
     nodes_destroy(share);
     pthread_mutex_destroy(&share->lock);
@@ -100,11 +101,13 @@ static int op_init(struct call *call)
         return -EPROTO;
     if (in->major > FUSE_MAJOR)
         return 0;
+    locks_drop_all(call->share);
     handles_close_all(call->share);
     nodes_forget_all(call->share);
     if (offered & FUSE_HAS_INIT_EXTENSION)
         offered |= (uint64_t)in->flags2 << 32;
-    uint64_t features = offered & WANTED_FEATURES;
+    uint64_t locks = config->has_locks ? FUSE_HAS_POSIX_LOCKS | FUSE_HAS_FLOCK_LOCKS : 0;
+    uint64_t features = offered & (WANTED_FEATURES | locks);
     out->minor = MIN(in->minor, FUSE_MINOR);
     out->readahead_most = in->readahead_most;
     out->flags = (uint32_t)features;
@@ -119,14 +122,9 @@ static int op_init(struct call *call)
 
 static int op_destroy(struct call *call)
 {
+    locks_drop_all(call->share);
     handles_close_all(call->share);
     nodes_forget_all(call->share);
-    return 0;
-}
-
-static int op_nothing(struct call *call)
-{
-    (void)call;
     return 0;
 }
 
@@ -175,15 +173,18 @@ static const struct operation_row operations[FUSE_OPCODES] = {
     [FUSE_GETXATTR] = {op_getxattr, sizeof(struct fuse_getxattr_in), {NAME_TEXT}, 0},
     [FUSE_LISTXATTR] = {op_listxattr, sizeof(struct fuse_getxattr_in), {0}, 0},
     [FUSE_REMOVEXATTR] = {op_removexattr, 0, {NAME_TEXT}, WRITES},
-    [FUSE_FLUSH] = {op_nothing, sizeof(struct fuse_flush_in), {0}, 0},
+    [FUSE_FLUSH] = {op_flush, sizeof(struct fuse_flush_in), {0}, 0},
     [FUSE_INIT] = {op_init, FUSE_INIT_IN_LEAST, {0}, 0},
     [FUSE_OPENDIR] = {op_opendir, sizeof(struct fuse_open_in), {0}, 0},
     [FUSE_READDIR] = {op_readdir, sizeof(struct fuse_read_in), {0}, 0},
     [FUSE_RELEASEDIR] = {op_releasedir, sizeof(struct fuse_release_in), {0}, 0},
     [FUSE_FSYNCDIR] = {op_fsyncdir, sizeof(struct fuse_fsync_in), {0}, 0},
+    [FUSE_GETLK] = {op_getlk, sizeof(struct fuse_lock_in), {0}, 0},
+    [FUSE_SETLK] = {op_setlk, sizeof(struct fuse_lock_in), {0}, 0},
+    [FUSE_SETLKW] = {op_setlk, sizeof(struct fuse_lock_in), {0}, 0},
     [FUSE_ACCESS] = {op_access, sizeof(struct fuse_access_in), {0}, 0},
     [FUSE_CREATE] = {op_create, sizeof(struct fuse_create_in), {NAME_ENTRY}, WRITES},
-    [FUSE_INTERRUPT] = {op_nothing, sizeof(uint64_t), {0}, NO_REPLY},
+    [FUSE_INTERRUPT] = {op_interrupt, sizeof(uint64_t), {0}, NO_REPLY},
     [FUSE_DESTROY] = {op_destroy, 0, {0}, 0},
     [FUSE_BATCH_FORGET] = {op_batch_forget, sizeof(struct fuse_batch_forget_in), {0}, NO_REPLY},
     [FUSE_FALLOCATE] = {op_fallocate, sizeof(struct fuse_fallocate_in), {0}, WRITES},
@@ -287,6 +288,8 @@ size_t share_serve(struct share *share, const uint8_t *request, size_t size, uin
     uint32_t opcode = call.header.opcode;
     if (opcode < FUSE_OPCODES && (operations[opcode].flags & NO_REPLY))
         return 0;
+    if (result == SHARE_LATER_RESULT)
+        return SHARE_LATER;
     if (room < sizeof(out))
         return 0;
     out.unique = call.header.unique;

@@ -11,6 +11,11 @@
 
 struct share;
 
+/* share_serve: the request waits for a lock and is to be served again, later. */
+#define SHARE_LATER      SIZE_MAX
+/* Requests of a share that may wait. */
+#define SHARE_WAITS_MOST 16
+
 struct share_config {
     int root_fd; /* O_PATH of the folder; borrowed */
     bool read_only;
@@ -23,7 +28,12 @@ struct share_config {
     unsigned open_most;    /* handles */
     unsigned folders_most; /* descriptors that are kept for looking up; at least 16 */
     unsigned pages_most;   /* of 4 KiB, in one read or write */
-    const char *self_fds;  /* "/proc/self/fd/", or "" when that is the working directory */
+    /* Locks are the host's, not the guest's own. At most so many owners of locks; lock requests
+     * that may still begin to wait, which all shares have in common, or NULL: none. */
+    bool has_locks;
+    unsigned lock_files_most;
+    _Atomic int *waits_left;
+    const char *self_fds; /* "/proc/self/fd/", or "" when that is the working directory */
 };
 
 /* Fails when the folder cannot be used. */
@@ -36,7 +46,7 @@ void share_destroy(struct share *share);
 bool share_keeps_owners(const struct share *share);
 
 /* Carries out one request and writes its reply, at most `room` bytes. Returns the size
- * of the reply, 0 when the message has none (or not even an error fits). The request
+ * of the reply, 0 when the message has none (or not even an error fits), SHARE_LATER. The request
  * and the reply do not overlap. Any thread, several at once; may block on file I/O. */
 size_t share_serve(struct share *share, const uint8_t *request, size_t size, uint8_t *reply,
                    size_t room);

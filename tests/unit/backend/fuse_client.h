@@ -73,6 +73,8 @@ CLIENT int finish_room(struct client *c, size_t room)
 
     memcpy(c->request, &size, sizeof(size));
     size_t got = share_serve(c->share, c->request, c->size, c->reply, room);
+    if (got == SHARE_LATER)
+        return 2;
     if (got == 0)
         return 1; /* no reply */
     memcpy(&out, c->reply, sizeof(out));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
@@ -671,6 +672,219 @@ TEST(share, damaged_requests_are_errors)
     teardown();
 }
 
+/* ---- locks ---- */
+
+static _Atomic int waits_left;
+
+static void setup_locks(void)
+{
+    waits_left = 2;
+    setup(
+        (struct share_config){.has_locks = true, .lock_files_most = 3, .waits_left = &waits_left});
+}
+
+enum { LATER = 2 };
+
+/* Asks for bytes `start` to `end`. */
+static int ask_lock(unsigned opcode, uint64_t fh, uint64_t owner, unsigned type, uint64_t start,
+                    uint64_t end)
+{
+    struct fuse_lock_in in = {
+        .fh = fh, .owner = owner, .start = start, .end = end, .type = type, .pid = 5};
+
+    begin(c, opcode, 0);
+    put(c, &in, sizeof(in));
+    return finish(c);
+}
+
+static int ask_flock(unsigned opcode, uint64_t fh, unsigned type)
+{
+    struct fuse_lock_in in = {.fh = fh, .owner = 1, .end = INT64_MAX, .type = type, .flags = 1};
+
+    begin(c, opcode, 0);
+    put(c, &in, sizeof(in));
+    return finish(c);
+}
+
+static int flush_owner(uint64_t fh, uint64_t owner)
+{
+    struct fuse_flush_in in = {.fh = fh, .lock_owner = owner};
+
+    begin(c, FUSE_FLUSH, 0);
+    put(c, &in, sizeof(in));
+    return finish(c);
+}
+
+static void interrupt_request(uint64_t unique)
+{
+    begin(c, FUSE_INTERRUPT, 0);
+    put(c, &unique, sizeof(unique));
+    CHECK_EQ(finish(c), 1);
+}
+
+/* What the host sees: whether another could lock that for writing. */
+static bool is_free_on_host(const char *name, off_t start, off_t length)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_start = start, .l_len = length};
+    int fd = open(host(name), O_RDWR | O_CLOEXEC);
+
+    CHECK(fd >= 0);
+    CHECK_EQ(fcntl(fd, F_OFD_GETLK, &lock), 0);
+    close(fd);
+    return lock.l_type == F_UNLCK;
+}
+
+TEST(share, locks_of_owners_are_locks_of_the_host)
+{
+    uint64_t node;
+    uint64_t fh;
+    struct fuse_lock_out out;
+
+    setup_locks();
+    CHECK_EQ(create(c, FUSE_ROOT, "a", 0644, &node, &fh), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_WRLCK, 10, 19), 0);
+    CHECK(!is_free_on_host("a", 10, 10));
+    CHECK(is_free_on_host("a", 0, 10));
+    CHECK(is_free_on_host("a", 20, 0));
+    /* Another owner of the same handle is another; the same one never is in its own way. */
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 2, F_RDLCK, 19, 25), -EAGAIN);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 2, F_RDLCK, 20, 25), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_RDLCK, 12, 14), 0);
+    CHECK_EQ(ask_lock(FUSE_GETLK, fh, 2, F_WRLCK, 0, INT64_MAX), 0);
+    memcpy(&out, answer(c), sizeof(out));
+    CHECK_EQ(out.type, F_WRLCK);
+    CHECK_EQ(out.start, 10);
+    CHECK_EQ(out.end, 11);
+    CHECK_EQ(ask_lock(FUSE_GETLK, fh, 3, F_WRLCK, 30, INT64_MAX), 0);
+    memcpy(&out, answer(c), sizeof(out));
+    CHECK_EQ(out.type, F_UNLCK);
+    /* Unlocking a part leaves the others. */
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_UNLCK, 10, 14), 0);
+    CHECK(is_free_on_host("a", 10, 5));
+    CHECK(!is_free_on_host("a", 15, 1));
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 9, F_UNLCK, 0, INT64_MAX), 0);
+    teardown();
+}
+
+TEST(share, locks_end_with_their_owner)
+{
+    uint64_t node;
+    uint64_t fh;
+    uint64_t other;
+
+    setup_locks();
+    CHECK_EQ(create(c, FUSE_ROOT, "a", 0644, &node, &fh), 0);
+    CHECK_EQ(open_node(c, FUSE_OPEN, node, O_RDONLY, &other), 0);
+    unsigned before = open_descriptors();
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_WRLCK, 0, 9), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 2, F_WRLCK, 10, 19), 0);
+    CHECK_EQ(open_descriptors(), before + 2);
+    /* Closing any descriptor of the file does it. */
+    CHECK_EQ(flush_owner(other, 1), 0);
+    CHECK(is_free_on_host("a", 0, 10));
+    CHECK(!is_free_on_host("a", 10, 10));
+    CHECK_EQ(flush_owner(99, 2), -EBADF);
+    CHECK_EQ(release(c, FUSE_RELEASE, other), 0);
+    CHECK(!is_free_on_host("a", 10, 10));
+    CHECK_EQ(release(c, FUSE_RELEASE, fh), 0);
+    CHECK(is_free_on_host("a", 0, 0));
+    CHECK_EQ(open_descriptors(), before - 2);
+    /* And with the session. */
+    CHECK_EQ(open_node(c, FUSE_OPEN, node, O_RDWR, &fh), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_WRLCK, 0, 9), 0);
+    CHECK_EQ(init(c), 0);
+    CHECK(is_free_on_host("a", 0, 0));
+    teardown();
+}
+
+TEST(share, flock_is_of_the_handle)
+{
+    uint64_t node;
+    uint64_t fh;
+    uint64_t other;
+
+    setup_locks();
+    CHECK_EQ(create(c, FUSE_ROOT, "a", 0644, &node, &fh), 0);
+    CHECK_EQ(open_node(c, FUSE_OPEN, node, O_RDONLY, &other), 0);
+    CHECK_EQ(ask_flock(FUSE_SETLK, fh, F_WRLCK), 0);
+    CHECK_EQ(ask_flock(FUSE_SETLK, other, F_RDLCK), -EAGAIN);
+    CHECK_EQ(ask_flock(FUSE_SETLKW, other, F_RDLCK), LATER);
+    CHECK_EQ(release(c, FUSE_RELEASE, fh), 0);
+    CHECK_EQ(ask_flock(FUSE_SETLKW, other, F_RDLCK), 0);
+    int fd = open(host("a"), O_RDONLY | O_CLOEXEC);
+    CHECK_EQ(flock(fd, LOCK_EX | LOCK_NB), -1);
+    CHECK_EQ(ask_flock(FUSE_SETLK, other, F_UNLCK), 0);
+    CHECK_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
+    close(fd);
+    CHECK_EQ(waits_left, 2);
+    teardown();
+}
+
+TEST(share, who_waits_for_a_lock_is_bounded_and_can_be_interrupted)
+{
+    uint64_t node;
+    uint64_t fh;
+
+    setup_locks();
+    CHECK_EQ(create(c, FUSE_ROOT, "a", 0644, &node, &fh), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_WRLCK, 0, INT64_MAX), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLKW, fh, 2, F_WRLCK, 0, 0), LATER);
+    CHECK_EQ(ask_lock(FUSE_SETLKW, fh, 2, F_WRLCK, 0, 0), LATER);
+    CHECK_EQ(waits_left, 1); /* the same request */
+    waits_left = 0;
+    struct fuse_lock_in in = {.fh = fh, .owner = 3, .type = F_WRLCK};
+    begin(c, FUSE_SETLKW, 0);
+    uint64_t another = 78;
+    memcpy(c->request + offsetof(struct fuse_in_header, unique), &another, sizeof(another));
+    put(c, &in, sizeof(in));
+    uint32_t size = (uint32_t)c->size;
+    memcpy(c->request, &size, sizeof(size));
+    CHECK_EQ(share_serve(c->share, c->request, c->size, c->reply, sizeof(c->reply)),
+             sizeof(struct fuse_out_header));
+    struct fuse_out_header out;
+    memcpy(&out, c->reply, sizeof(out));
+    CHECK_EQ(out.error, -ENOLCK);
+    waits_left = 1;
+    interrupt_request(1234);
+    CHECK_EQ(ask_lock(FUSE_SETLKW, fh, 2, F_WRLCK, 0, 0), LATER);
+    interrupt_request(77);
+    CHECK_EQ(ask_lock(FUSE_SETLKW, fh, 2, F_WRLCK, 0, 0), -EINTR);
+    CHECK_EQ(waits_left, 2);
+    teardown();
+}
+
+TEST(share, locks_that_cannot_be_are_refused)
+{
+    uint64_t node;
+    uint64_t fh;
+
+    setup_locks();
+    CHECK_EQ(create(c, FUSE_ROOT, "a", 0644, &node, &fh), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_WRLCK, 5, 4), -EINVAL);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_WRLCK, 0, UINT64_MAX), -EINVAL);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, 3, 0, 1), -EINVAL);
+    CHECK_EQ(ask_lock(FUSE_SETLK, 12345, 1, F_WRLCK, 0, 1), -EBADF);
+    /* No more owners than there may be. */
+    for (unsigned owner = 1; owner <= 3; owner++)
+        CHECK_EQ(ask_lock(FUSE_SETLK, fh, owner, F_WRLCK, owner, owner), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 4, F_WRLCK, 50, 50), -ENOLCK);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 3, F_UNLCK, 0, INT64_MAX), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 4, F_WRLCK, 50, 50), 0);
+    teardown();
+    /* A share without them, and one that is only read. */
+    setup((struct share_config){0});
+    CHECK_EQ(create(c, FUSE_ROOT, "a", 0644, &node, &fh), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_WRLCK, 0, 1), -ENOSYS);
+    teardown();
+    setup((struct share_config){.has_locks = true, .lock_files_most = 3, .read_only = true});
+    write_host(host("b"), "text");
+    CHECK_EQ(lookup(c, FUSE_ROOT, "b", &node), 0);
+    CHECK_EQ(open_node(c, FUSE_OPEN, node, O_RDONLY, &fh), 0);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_WRLCK, 0, 1), -EBADF);
+    CHECK_EQ(ask_lock(FUSE_SETLK, fh, 1, F_RDLCK, 0, 1), 0);
+    teardown();
+}
+
 TEST_MAIN(TESTS(share, init_offers_only_what_both_sides_know),
           TESTS(share, a_file_is_created_written_read_and_seen_on_the_host),
           TESTS(share, names_that_are_more_than_a_name_are_refused),
@@ -689,4 +903,8 @@ TEST_MAIN(TESTS(share, init_offers_only_what_both_sides_know),
           TESTS(share, a_large_tree_needs_few_descriptors_and_is_forgotten),
           TESTS(share, limits_are_errors_and_numbers_of_other_servers_are_stale),
           TESTS(share, folders_with_setgid_pass_their_group_on),
-          TESTS(share, damaged_requests_are_errors))
+          TESTS(share, damaged_requests_are_errors),
+          TESTS(share, locks_of_owners_are_locks_of_the_host),
+          TESTS(share, locks_end_with_their_owner), TESTS(share, flock_is_of_the_handle),
+          TESTS(share, who_waits_for_a_lock_is_bounded_and_can_be_interrupted),
+          TESTS(share, locks_that_cannot_be_are_refused))
