@@ -60,18 +60,41 @@ static bool encode_base64(const uint8_t *bytes, size_t size, char *to, size_t ro
     return true;
 }
 
-int ssh_public_key_base64(const struct paths *paths, char *to, size_t size, struct error *err)
+static int read_key(const struct paths *paths, char path[PATH_MAX], struct file_bytes *line,
+                    struct error *err)
 {
-    char path[PATH_MAX];
-    struct file_bytes line;
     int result = key_path(paths, path, err);
 
     if (result == 0)
         result = make_key(paths, path, err);
     if (result < 0)
         return result;
-    strncat(path, ".pub", sizeof(path) - strlen(path) - 1);
-    result = file_read(path, "public key", SSH_KEY_MAX, &line, err);
+    strncat(path, ".pub", PATH_MAX - strlen(path) - 1);
+    return file_read(path, "public key", SSH_KEY_MAX, line, err);
+}
+
+int ssh_public_key(const struct paths *paths, char *to, size_t size, struct error *err)
+{
+    char path[PATH_MAX];
+    struct file_bytes line;
+    int result = read_key(paths, path, &line, err);
+
+    if (result < 0)
+        return result;
+    if (line.size + 1 > size)
+        result = error_set(err, -EFBIG, "the public key '%s' is too long", path);
+    else
+        snprintf(to, size, "%.*s", (int)line.size, (const char *)line.bytes);
+    file_bytes_free(&line);
+    return result;
+}
+
+int ssh_public_key_base64(const struct paths *paths, char *to, size_t size, struct error *err)
+{
+    char path[PATH_MAX];
+    struct file_bytes line;
+    int result = read_key(paths, path, &line, err);
+
     if (result < 0)
         return result;
     if (!encode_base64(line.bytes, line.size, to, size))
@@ -104,6 +127,7 @@ int ssh_words(const struct paths *paths, const struct record *record, const char
     char self[PATH_MAX];
     char folder[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", file, sizeof(file) - 1);
+    const char *user = record_text(record, "user");
     int result = key_path(paths, key, err);
 
     if (result < 0)
@@ -116,7 +140,7 @@ int ssh_words(const struct paths *paths, const struct record *record, const char
     words_add(words, "%s", program);
     words_add(words, "-F/dev/null");
     words_add(words, "-i%s", key);
-    words_add(words, "-oUser=root");
+    words_add(words, "-oUser=%s", *user ? user : "root");
     words_add(words, "-oIdentitiesOnly=yes");
     words_add(words, "-oBatchMode=yes");
     words_add(words, "-oLogLevel=ERROR");
