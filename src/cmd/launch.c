@@ -192,6 +192,7 @@ static int complete(struct launch *launch, const struct image *image, struct rec
     if (image->json && image_is_foreign(image)) {
         json_object_set_new(record->json, "foreign", json_true());
         json_object_set(record->json, "user", json_object_get(image->json, "user"));
+        json_object_set(record->json, "cloud-init", json_object_get(image->json, "cloud-init"));
     }
     return record_save(record, err);
 }

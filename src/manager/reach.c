@@ -141,17 +141,31 @@ static bool is_ssh(int fd)
     return is;
 }
 
+/* Whether ssh answers by this way, which is noted then. */
+static bool try_way(const struct record *record, const char *way, int fd)
+{
+    if (!is_ssh(fd))
+        return false;
+    json_object_set_new(record->json, WAY, json_string(way));
+    return true;
+}
+
+static bool try_vsock(const struct record *record)
+{
+    return try_way(record, WAY_VSOCK, reach_vsock(record, REACH_SSH_PORT, TRY_MS));
+}
+
+static bool try_port(const struct record *record)
+{
+    return try_way(record, WAY_PORT, reach_port(record));
+}
+
 bool reach_try(const struct record *record)
 {
-    const char *way = NULL;
-
-    if (is_ssh(reach_vsock(record, REACH_SSH_PORT, TRY_MS)))
-        way = WAY_VSOCK;
-    else if (is_ssh(reach_port(record)))
-        way = WAY_PORT;
-    if (way)
-        json_object_set_new(record->json, WAY, json_string(way));
-    return way;
+    /* systemd listens on vsock long before cloud-init has done its work; the server of the network waits for that. */
+    if (json_is_true(json_object_get(record->json, "cloud-init")))
+        return try_port(record) || try_vsock(record);
+    return try_vsock(record) || try_port(record);
 }
 
 /* ---- the port of the host ---- */

@@ -18,7 +18,8 @@ MUST_CHECK int reach_vsock(const struct record *record, unsigned port, unsigned 
  * host takes connections also when nobody in the guest does. As reach_vsock. */
 MUST_CHECK int reach_ssh(const struct record *record, unsigned timeout_ms);
 
-/* Whether an ssh server answers, and by which way, which is noted in record->json. Takes a few seconds at most. */
+/* Whether an ssh server answers, and by which way, which is noted in record->json: vsock is tried first, but for images with
+ * cloud-init. Takes a few seconds at most. */
 bool reach_try(const struct record *record);
 
 /* For a machine of a foreign image that is about to start: forgets which way worked, and chooses the port of the host, its last one if that is

@@ -24,8 +24,8 @@ struct record {
     char name[RECORD_NAME_MAX + 1];
     char folder[PATH_MAX];  /* of what it keeps */
     char sockets[PATH_MAX]; /* of its sockets */
-    /* Owned: name, uuid, image, created, directory, options, append; of foreign images also foreign, user, ssh-port,
-     * ssh-way. */
+    /* Owned: name, uuid, image, created, directory, options, append; of foreign images also foreign, user,
+     * cloud-init, ssh-port, ssh-way. */
     json_t *json;
 };
 

@@ -20,3 +20,7 @@ MUST_CHECK int ssh_public_key_base64(const struct paths *paths, char *to, size_t
 /* Options of ssh, scp and sftp for a machine. The first word is `program`; the caller adds what follows. */
 MUST_CHECK int ssh_words(const struct paths *paths, const struct record *record,
                          const char *program, struct words *words, struct error *err);
+
+/* Whether the user of the machine's image can log in now, by the way that reach.h has noted. The guest's key is not
+ * remembered: the guest may still be about to change it. */
+bool ssh_can_log_in(const struct paths *paths, const struct record *record, unsigned timeout_ms);

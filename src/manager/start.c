@@ -25,6 +25,8 @@
 #define NS_PER_MS          UINT64_C(1000000)
 /* Between looks whether ssh answers. */
 #define LOOK_MS            500
+/* For a login: keys are exchanged by a guest that is busy starting. */
+#define LOGIN_MS           30000
 #define SEED_FILE          "seed.iso"
 /* What a machine says on standard error; older text is forgotten at its next start. */
 #define LOG_MOST           (1 << 20)
@@ -215,6 +217,7 @@ static int connect_to(const struct record *record, pid_t pid, struct client **ou
 struct readiness {
     const struct start_options *options;
     bool is_foreign;
+    bool has_answered; /* ssh did, but lets nobody in */
     bool is_ready;
 };
 
@@ -235,14 +238,21 @@ static void on_event(void *owner, const char *event, json_t *data)
         progress(readiness->options, text);
 }
 
-/* Ready is also who answers ssh, if the image is a foreign one. */
-static void look_for_ssh(const struct record *record, struct readiness *readiness)
+/* Ready is also who answers ssh, if the image is a foreign one; what cloud-init promises is that the user can log in. */
+static void look_for_ssh(const struct paths *paths, const struct record *record,
+                         struct readiness *readiness)
 {
     if (!readiness->is_foreign || readiness->is_ready || !reach_try(record))
         return;
-    readiness->is_ready = true;
-    /* Else it is found out again. */
+    /* If it cannot be saved, it is found out again. */
     (void)!record_save(record, NULL);
+    if (!json_is_true(json_object_get(record->json, "cloud-init")) ||
+        ssh_can_log_in(paths, record, LOGIN_MS)) {
+        readiness->is_ready = true;
+        return;
+    }
+    readiness->has_answered = true;
+    progress(readiness->options, "ssh answers; waiting for cloud-init");
 }
 
 static int report_late(const struct record *record, const struct readiness *readiness,
@@ -255,6 +265,11 @@ static int report_late(const struct record *record, const struct readiness *read
                          "the machine '%s' runs, but its guest did not say within %u s that "
                          "it is ready; 'doppel logs %s' shows its console",
                          record->name, seconds, record->name);
+    if (readiness->has_answered)
+        return error_set(err, -EAGAIN,
+                         "the machine '%s' runs, and ssh answers, but let nobody in as '%s' within "
+                         "%u s; 'doppel logs %s' shows its console",
+                         record->name, record_text(record, "user"), seconds, record->name);
     return error_set(err, -EAGAIN,
                      "the machine '%s' runs, but no ssh server answered within %u s at vsock port "
                      "%u%s; 'doppel logs %s' shows its console",
@@ -262,7 +277,7 @@ static int report_late(const struct record *record, const struct readiness *read
                      reach_host_port(record) ? " or at that of its network" : "", record->name);
 }
 
-static int wait_ready(const struct record *record, struct client *client,
+static int wait_ready(const struct paths *paths, const struct record *record, struct client *client,
                       const struct start_options *options, struct error *err)
 {
     struct readiness readiness = {
@@ -288,7 +303,7 @@ static int wait_ready(const struct record *record, struct client *client,
         if (result == -ETIMEDOUT)
             result = 0;
         if (result == 0)
-            look_for_ssh(record, &readiness);
+            look_for_ssh(paths, record, &readiness);
         else
             error_set(err, result,
                       "the machine '%s' ended before its guest was ready; 'doppel logs "
@@ -305,8 +320,8 @@ static void end_process(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
-static int run(const struct record *record, const struct words *words, int log, off_t begin,
-               const struct start_options *options, struct error *err)
+static int run(const struct paths *paths, const struct record *record, const struct words *words,
+               int log, off_t begin, const struct start_options *options, struct error *err)
 {
     struct client *client = NULL;
     pid_t pid = fork();
@@ -323,7 +338,7 @@ static int run(const struct record *record, const struct words *words, int log, 
         return result;
     }
     if (options->wait_s)
-        result = wait_ready(record, client, options, err);
+        result = wait_ready(paths, record, client, options, err);
     client_close(client);
     return result;
 }
@@ -380,7 +395,7 @@ static int start(const struct paths *paths, const struct record *record,
     if (result < 0)
         return result;
     int log = open_log(record, &begin, err);
-    result = log < 0 ? log : run(record, &words, log, begin, options, err);
+    result = log < 0 ? log : run(paths, record, &words, log, begin, options, err);
     if (log >= 0)
         close(log);
     words_fini(&words);

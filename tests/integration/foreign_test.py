@@ -257,6 +257,16 @@ def _(folder):
         check_equal(machines.run("exec", "web", "--", "hostname"), "web", "exec")
 
 
+@case("a guest that lets nobody in is not ready, if its image has cloud-init", limit_s=90)
+def _(folder):
+    machines = Machines(need_network(folder))
+    machines.run("image", "import", root_disk("rm /root/.ssh/authorized_keys; " + SERVE), "--name=tiny",
+                 *boot_options(), "--cloud-init", "--user=alice")
+    machines.fails("launch", "--memory=256M", "--wait=25", "--name=web", "tiny",
+                   says=["ssh answers", "nobody in as 'alice' within 25 s"])
+    check("known_hosts" not in os.listdir(machines.home("web")), "a key was remembered")
+
+
 @case("a guest without ssh is told at the time limit, and runs", limit_s=90)
 def _(folder):
     machines = Machines(folder)
