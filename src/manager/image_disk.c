@@ -122,6 +122,13 @@ static int add_disk(const struct image_disk *wanted, const char *folder, uint64_
                          "'%s' is no disk image that is known: qcow2, or raw with a partition "
                          "table or file system",
                          wanted->file);
+    result = image_info(wanted->file, &info, err);
+    if (result < 0)
+        return result;
+    if (info.size_bytes > OVERLAY_MAX_SIZE)
+        return error_set(err, -EINVAL,
+                         "'%s' says that it is a disk of %llu TiB; at most 16 are possible",
+                         wanted->file, (unsigned long long)(info.size_bytes >> 40));
     struct image_convert convert = {
         .from = wanted->file,
         .from_options = {.format = format, .format_given = true, .read_only = true},

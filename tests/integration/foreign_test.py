@@ -42,10 +42,11 @@ sed 's/^/user: /' /seed/user-data
 echo "label $(dd if=/dev/vdb bs=1 skip=32808 count=6 2>/dev/null)"
 echo x >/dev/vdb 2>/dev/null || echo "the seed is read-only"
 hostname $(sed -n 's/.*"local-hostname": "\\(.*\\)".*/\\1/p' /seed/meta-data)
-mkdir -p /root/.ssh /etc/dropbear
-chown -R 0:0 /root
-chmod 700 /root /root/.ssh
-sed -n 's/.*"\\(ssh-[^"]*\\)".*/\\1/p' /seed/user-data >/root/.ssh/authorized_keys
+home=/root
+mkdir -p $home/.ssh /etc/dropbear
+chown -R 0:0 $home
+chmod 700 $home $home/.ssh
+sed -n 's/.*"\\(ssh-[^"]*\\)".*/\\1/p' /seed/user-data >$home/.ssh/authorized_keys
 ip link set eth0 up
 ip addr add 10.0.2.15/24 dev eth0
 ip route add default via 10.0.2.2
@@ -103,7 +104,7 @@ def description(machines, folder_name):
 
 
 def forwarded_port(machines, name):
-    return json.loads((machines.home(name) / "machine.json").read_text())["ssh-port"]
+    return machines.info(name)["ssh-port"]
 
 
 # ---- the store ----
@@ -155,6 +156,11 @@ def _(folder):
                     (16).to_bytes(4, "big") + (1 << 20).to_bytes(8, "big"))
     backed[4096:4107] = b"/etc/passwd"
     (folder / "backed.qcow2").write_bytes(backed)
+    machines.run("image", "convert", raw, folder / "huge.qcow2", "--format=qcow2")
+    with open(folder / "huge.qcow2", "r+b") as file:
+        file.seek(24)
+        file.write((1 << 50).to_bytes(8, "big") + b"\0\0\0\0" + (1 << 21).to_bytes(4, "big"))
+        file.truncate(32 << 20)
     os.mkfifo(folder / "fifo")
     disk, name, boots = str(raw), "--name=x", f"--kernel={kernel}"
     for status, says, words in (
@@ -173,6 +179,7 @@ def _(folder):
             (1, "nowhere.bin", (disk, name, "--firmware=nowhere.bin")),
             (2, "arm64", (disk, name, "--kernel=arm")),
             (2, "broken.qcow2", ("broken.qcow2", name, boots)),
+            (2, ["huge.qcow2", "TiB"], ("huge.qcow2", name, boots)),
             (2, "backed.qcow2", ("backed.qcow2", name, boots)),
             (2, "'Evil Name'", (disk, "--name=Evil Name", boots)),
             (2, "'../x'", (disk, "--name=../x", boots)),
@@ -239,14 +246,14 @@ def _(folder):
     check_in("the seed is read-only", log, "the seed")
     check_equal(machines.run("exec", "web", "--", "hostname"), "web", "exec")
     (folder / "file").write_text("carried\n")
-    machines.run("cp", "file", "web:/root/file")
-    check_equal(machines.run("exec", "web", "--", "cat", "/root/file"), "carried", "cp")
+    machines.run("cp", "file", "web:carried")
+    check_equal(machines.run("exec", "web", "--", "cat", "carried"), "carried", "cp")
     machines.run("exec", "web", "--", "sync")
     port = forwarded_port(machines, "web")
     machines.run("kill", "web")
     machines.run("start", "web")
     check_equal(forwarded_port(machines, "web"), port, "the port stays")
-    check_equal(machines.run("exec", "web", "--", "cat", "/root/file"), "carried", "the disk stays")
+    check_equal(machines.run("exec", "web", "--", "cat", "carried"), "carried", "the disk stays")
     machines.run("kill", "web")
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -260,7 +267,7 @@ def _(folder):
 @case("a guest that lets nobody in is not ready, if its image has cloud-init", limit_s=90)
 def _(folder):
     machines = Machines(need_network(folder))
-    machines.run("image", "import", root_disk("rm /root/.ssh/authorized_keys; " + SERVE), "--name=tiny",
+    machines.run("image", "import", root_disk("rm $home/.ssh/authorized_keys; " + SERVE), "--name=tiny",
                  *boot_options(), "--cloud-init", "--user=alice")
     machines.fails("launch", "--memory=256M", "--wait=25", "--name=web", "tiny",
                    says=["ssh answers", "nobody in as 'alice' within 25 s"])
