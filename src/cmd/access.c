@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Commands that get into a guest: ssh over the machine's vsock socket. */
+ * Commands that get into a guest: ssh over the machine's vsock socket, or another way (manager/reach.h). */
 #include "cmd/access.h"
 
 #include "base/text.h"
 #include "cmd/machine.h"
 #include "host/file.h"
-#include "host/unix_socket.h"
+#include "manager/reach.h"
 #include "manager/ssh.h"
 
 #include <errno.h>
@@ -76,11 +76,12 @@ static int prepare(struct cmd_machine *machine, const char *command, const char 
 
 int cmd_shell(int argc, char **argv)
 {
-    struct cmd_words words = {.command = "shell",
-                              .usage = "NAME",
-                              .help = "A shell in a machine's guest, as root.",
-                              .least = 1,
-                              .most = 1};
+    struct cmd_words words = {
+        .command = "shell",
+        .usage = "NAME",
+        .help = "A shell in a machine's guest, as root, or as the user that the image names.",
+        .least = 1,
+        .most = 1};
     struct cmd_machine machine;
     struct words ssh = {0};
     int status = cmd_words_parse(&words, argc, argv);
@@ -105,8 +106,8 @@ int cmd_exec(int argc, char **argv)
     struct cmd_words words = {
         .command = "exec",
         .usage = "[-t] NAME -- COMMAND [ARGUMENT...]",
-        .help = "Executes a command in a machine's guest, as root. The exit status is the\n"
-                "command's; 255: the guest could not be reached.",
+        .help = "Executes a command in a machine's guest, as root, or as the user that the image\n"
+                "names. The exit status is the command's; 255: the guest could not be reached.",
         .rows = rows,
         .row_count = ARRAY_LEN(rows),
         .least = 1,
@@ -231,32 +232,16 @@ static void relay(int fd, char *bytes)
     }
 }
 
-/* The line that answers "CONNECT": "OK PORT". */
-static bool is_accepted(int fd)
-{
-    char line[64];
-    size_t size = 0;
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-
-    while (size < sizeof(line) - 1 && poll(&p, 1, CONNECT_PATIENCE_MS) == 1 &&
-           read(fd, line + size, 1) == 1) {
-        if (line[size++] == '\n')
-            break;
-    }
-    line[size] = 0;
-    return text_starts_with(line, "OK ");
-}
-
 int cmd_proxy(int argc, char **argv)
 {
     struct cmd_words words = {
         .command = "proxy",
         .usage = "NAME PORT",
-        .help = "Connects standard input and output to a port of a machine's guest (vsock).",
+        .help = "Connects standard input and output to a port of a machine's guest (vsock). Port\n"
+                "22 of a foreign image may also be that of its network.",
         .least = 2,
         .most = 2};
     struct cmd_machine machine;
-    char path[PATH_MAX];
     uint64_t port;
     int status = cmd_words_parse(&words, argc, argv);
 
@@ -269,10 +254,11 @@ int cmd_proxy(int argc, char **argv)
     status = cmd_machine_open(&machine, "proxy", words.plain[0]);
     char *bytes = malloc(COPY_SIZE);
     int fd = -1;
-    if (status == CMD_OK && bytes &&
-        path_join(path, NULL, machine.record.sockets, "vsock.sock", NULL) == 0)
-        fd = unix_connect(path);
-    if (fd >= 0 && dprintf(fd, "CONNECT %u\n", (unsigned)port) > 0 && is_accepted(fd))
+    if (status == CMD_OK && bytes)
+        fd = port == REACH_SSH_PORT
+                 ? reach_ssh(&machine.record, CONNECT_PATIENCE_MS)
+                 : reach_vsock(&machine.record, (unsigned)port, CONNECT_PATIENCE_MS);
+    if (fd >= 0)
         relay(fd, bytes);
     else if (status == CMD_OK) {
         fprintf(stderr, "doppel proxy: nobody in the guest of '%s' listens at vsock port %u\n",

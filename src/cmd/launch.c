@@ -171,7 +171,8 @@ static int find_name(const struct paths *paths, const struct launch *launch,
 }
 
 /* What is worth keeping of the words: for an image, harts that most guests like. */
-static int complete(struct launch *launch, struct record *record, struct error *err)
+static int complete(struct launch *launch, const struct image *image, struct record *record,
+                    struct error *err)
 {
     bool many = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 
@@ -183,6 +184,16 @@ static int complete(struct launch *launch, struct record *record, struct error *
     if (launch->append &&
         json_object_set_new(record->json, "append", json_string(launch->append)) < 0)
         return error_set(err, -EINVAL, "--append '%.64s': no text in UTF-8", launch->append);
+    if (launch->append && image->json && !*image_text(image, "kernel"))
+        return error_set(err, -EINVAL,
+                         "--append: the image '%s' has no kernel; what its firmware boots from the "
+                         "disk has a command line there",
+                         image->name);
+    if (image->json && image_is_foreign(image)) {
+        json_object_set_new(record->json, "foreign", json_true());
+        json_object_set(record->json, "user", json_object_get(image->json, "user"));
+        json_object_set(record->json, "cloud-init", json_object_get(image->json, "cloud-init"));
+    }
     return record_save(record, err);
 }
 
@@ -202,7 +213,7 @@ static int make(struct launch *launch, struct cmd_machine *machine, struct error
                                launch->options, &machine->record, err);
         bool is_new = result == 0 || (result != -EEXIST && machine->record.json);
         if (result == 0)
-            result = complete(launch, &machine->record, err);
+            result = complete(launch, &image, &machine->record, err);
         if (result == 0)
             result = cmd_machine_check(&machine->paths, &machine->record, err);
         if (result == 0 && from_image)

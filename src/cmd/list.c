@@ -68,6 +68,9 @@ static json_t *describe(const struct record *record, bool with_stats)
     json_object_set(machine, "created", json_object_get(record->json, "created"));
     json_object_set(machine, "directory", json_object_get(record->json, "directory"));
     json_object_set(machine, "options", json_object_get(record->json, "options"));
+    /* Of foreign images alone; what there is not is not set. */
+    json_object_set(machine, "user", json_object_get(record->json, "user"));
+    json_object_set(machine, "ssh-port", json_object_get(record->json, "ssh-port"));
     json_object_set_new(machine, "folder", json_string(record->folder));
     if (state != MACHINE_LIVE)
         return machine;

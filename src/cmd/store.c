@@ -5,10 +5,13 @@
 #include "cmd/machine.h"
 #include "manager/image.h"
 #include "manager/image_archive.h"
+#include "manager/image_disk.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* What the host's disk has of a part, in bytes. */
 static uint64_t used_bytes(const struct image *image, const char *part)
@@ -23,8 +26,11 @@ static uint64_t used_bytes(const struct image *image, const char *part)
 
 static json_t *describe(const struct image *image)
 {
-    uint64_t used =
-        used_bytes(image, "kernel") + used_bytes(image, "initrd") + used_bytes(image, "disk");
+    uint64_t used = 0;
+
+    for (unsigned i = 0; i < IMAGE_PARTS; i++)
+        if (*image_text(image, image_part_names[i].key))
+            used += used_bytes(image, image_part_names[i].key);
     json_t *json = json_pack("{s:s, s:s, s:s, s:I, s:s}", "name", image->name, "created",
                              image_text(image, "created"), "kernel", image_text(image, "release"),
                              "used", (json_int_t)used, "folder", image->folder);
@@ -83,18 +89,98 @@ static int list(int argc, char **argv)
     return CMD_OK;
 }
 
+enum {
+    IMPORT_NAME,
+    IMPORT_KERNEL,
+    IMPORT_INITRD,
+    IMPORT_APPEND,
+    IMPORT_FIRMWARE,
+    IMPORT_CLOUD_INIT,
+    IMPORT_USER,
+};
+
+static const struct option_row import_rows[] = {
+    [IMPORT_NAME] = {0, "name", "NAME[:VERSION]", "what to call it (what it was called)"},
+    [IMPORT_KERNEL] = {0, "kernel", "FILE", "of a disk image: the kernel that boots it"},
+    [IMPORT_INITRD] = {0, "initrd", "FILE", "of a disk image: the kernel's initial RAM disk"},
+    [IMPORT_APPEND] = {0, "append", "TEXT",
+                       "of a disk image: the kernel's command line, such as root=/dev/vda1"},
+    [IMPORT_FIRMWARE] = {0, "firmware", "FILE",
+                         "of a disk image: what boots from it, such as U-Boot"},
+    [IMPORT_CLOUD_INIT] = {0, "cloud-init", NULL,
+                           "of a disk image: it has cloud-init, which wants a seed volume"},
+    [IMPORT_USER] = {0, "user", "NAME", "of a disk image: whom to log in as (root)"},
+};
+
+static bool show_progress(void *owner, uint64_t done, uint64_t size)
+{
+    const bool *is_terminal = owner;
+
+    if (*is_terminal && size)
+        fprintf(stderr, "\r%3u %%", (unsigned)(done * 100 / size));
+    return true;
+}
+
+static int import_disk(const struct paths *paths, const struct cmd_words *words,
+                       struct image *image, struct error *err)
+{
+    bool is_terminal = isatty(STDERR_FILENO) == 1;
+    struct image_disk wanted = {
+        .file = words->plain[0],
+        .name = words->values[IMPORT_NAME],
+        .kernel = words->values[IMPORT_KERNEL],
+        .initrd = words->values[IMPORT_INITRD],
+        .append = words->values[IMPORT_APPEND],
+        .firmware = words->values[IMPORT_FIRMWARE],
+        .user = words->values[IMPORT_USER],
+        .cloud_init = words->values[IMPORT_CLOUD_INIT],
+        .progress = show_progress,
+        .owner = &is_terminal,
+    };
+
+    if (!wanted.name)
+        return error_set(err, -EINVAL,
+                         "'%s' is a disk image, which has no name of its own; give a --name",
+                         wanted.file);
+    int result = image_disk_import(paths, &wanted, image, err);
+    if (is_terminal)
+        fprintf(stderr, "\r     \r");
+    return result;
+}
+
+/* What a file is shows its content; options that only disks have say that it should be one. */
+static int import_file(const struct paths *paths, const struct cmd_words *words,
+                       struct image *image, struct error *err)
+{
+    const char *file = words->plain[0];
+
+    if (image_disk_is(file))
+        return import_disk(paths, words, image, err);
+    for (unsigned i = IMPORT_NAME + 1; i < ARRAY_LEN(import_rows); i++) {
+        if (!words->values[i])
+            continue;
+        if (access(file, R_OK) < 0)
+            return error_set(err, -errno, "cannot read '%s': %s", file, strerror(errno));
+        return error_set(err, -EINVAL,
+                         "--%s is of disk images, and '%s' is none that is known: qcow2, or raw "
+                         "with a partition table or file system",
+                         import_rows[i].name, file);
+    }
+    return image_import(paths, file, words->values[IMPORT_NAME], image, err);
+}
+
 static int import(int argc, char **argv)
 {
-    static const struct option_row rows[] = {
-        {0, "name", "NAME[:VERSION]", "what to call it (what it was called)"}};
-    struct cmd_words words = {.command = "image import",
-                              .usage = "FILE [--name NAME]",
-                              .help = "Puts an image that 'doppel image export' wrote into the "
-                                      "store.",
-                              .rows = rows,
-                              .row_count = ARRAY_LEN(rows),
-                              .least = 1,
-                              .most = 1};
+    struct cmd_words words = {
+        .command = "image import",
+        .usage = "FILE [--name NAME] [--kernel FILE [--initrd FILE] [--append TEXT]] "
+                 "[--firmware FILE] [--cloud-init] [--user NAME]",
+        .help = "Puts into the store an image that 'doppel image export' wrote, or a disk image\n"
+                "(qcow2, or raw with a partition table or file system) with what boots it.",
+        .rows = import_rows,
+        .row_count = ARRAY_LEN(import_rows),
+        .least = 1,
+        .most = 1};
     struct paths paths;
     struct image image = {0};
     struct error err = {0};
@@ -104,7 +190,7 @@ static int import(int argc, char **argv)
         return status;
     int result = paths_find(&paths, &err);
     if (result == 0)
-        result = image_import(&paths, words.plain[0], words.values[0], &image, &err);
+        result = import_file(&paths, &words, &image, &err);
     if (result == 0)
         printf("%s\n", image.name);
     image_fini(&image);

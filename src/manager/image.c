@@ -3,6 +3,7 @@
 #include "manager/image.h"
 
 #include "backend/block/image_tool.h"
+#include "base/bits.h"
 #include "base/text.h"
 #include "manager/json_file.h"
 #include "manager/record.h"
@@ -19,6 +20,7 @@
 #define DEFAULT_VERSION "13"
 #define DISK_SIZE       (UINT64_C(20) << 30)
 #define DISK_ALIGNMENT  65536
+#define USER_MOST       32
 
 /* Letters, digits, dots and dashes; not a dot first. */
 static bool is_part(const char *text, size_t length)
@@ -55,17 +57,41 @@ int image_locate(const struct paths *paths, const char *name, struct image *imag
     return path_join(image->folder, err, paths->data, "images", image->folder_name, NULL);
 }
 
-/* Parts are files of the image's own folder, whatever image.json says. */
-static bool is_image(json_t *json)
-{
-    static const char *const parts[] = {"kernel", "initrd", "disk"};
+const struct image_part_name image_part_names[] = {
+    {"disk", "disk.img"}, {"kernel", "kernel"}, {"initrd", "initrd"}, {"firmware", "firmware"}};
+_Static_assert(ARRAY_LEN(image_part_names) == IMAGE_PARTS, "the header knows how many");
 
-    for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-        const char *part = json_string_value(json_object_get(json, parts[i]));
-        if (!part || !is_part(part, strlen(part)))
+bool image_is_user(const char *name)
+{
+    size_t length = strlen(name);
+
+    if (length == 0 || length > USER_MOST || name[0] == '-' || (name[0] >= '0' && name[0] <= '9'))
+        return false;
+    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
+}
+
+/* Parts are files of the image's own folder, whatever image.json says. */
+static bool has_good_parts(json_t *json)
+{
+    for (unsigned i = 0; i < IMAGE_PARTS; i++) {
+        json_t *value = json_object_get(json, image_part_names[i].key);
+        const char *part = json_string_value(value);
+        if (value && (!part || !is_part(part, strlen(part))))
             return false;
     }
-    return json_integer_value(json_object_get(json, "format")) == IMAGE_FORMAT &&
+    /* An initramfs is a kernel's. */
+    return json_object_get(json, "disk") &&
+           (json_object_get(json, "kernel") ||
+            (json_object_get(json, "firmware") && !json_object_get(json, "initrd")));
+}
+
+static bool is_image(json_t *json)
+{
+    json_t *user = json_object_get(json, "user");
+
+    return has_good_parts(json) &&
+           json_integer_value(json_object_get(json, "format")) == IMAGE_FORMAT &&
+           (!user || (json_is_string(user) && image_is_user(json_string_value(user)))) &&
            json_is_string(json_object_get(json, "name")) &&
            json_is_string(json_object_get(json, "append"));
 }
@@ -125,6 +151,11 @@ const char *image_text(const struct image *image, const char *key)
     const char *text = json_string_value(json_object_get(image->json, key));
 
     return text ? text : "";
+}
+
+bool image_is_foreign(const struct image *image)
+{
+    return json_is_true(json_object_get(image->json, "foreign"));
 }
 
 int image_part(const struct image *image, const char *part, char to[PATH_MAX], struct error *err)
@@ -207,7 +238,7 @@ int image_make_disk(const struct image *image, const char *folder, const char *s
     char base[PATH_MAX];
     char path[PATH_MAX];
     uint64_t least = (uint64_t)json_integer_value(json_object_get(image->json, "size"));
-    uint64_t bytes = MAX(least, DISK_SIZE);
+    uint64_t bytes = MAX(bits_align_up(least, DISK_ALIGNMENT), DISK_SIZE);
     int result = image_part(image, "disk", base, err);
 
     if (size && (!text_parse_size(size, &bytes) || bytes % DISK_ALIGNMENT || bytes < least))
@@ -225,4 +256,41 @@ int image_make_disk(const struct image *image, const char *folder, const char *s
                                                .base_format_given = true,
                                                .base_format = FORMAT_RAW},
                         err);
+}
+
+int image_check_free(const struct image *image, struct error *err)
+{
+    return path_exists(image->folder)
+               ? error_set(err, -EEXIST, "there is an image '%s' already; give another --name",
+                           image->name)
+               : 0;
+}
+
+int image_begin(const struct paths *paths, char folder[PATH_MAX], struct error *err)
+{
+    char work[32];
+    int result;
+
+    snprintf(work, sizeof(work), ".import-%d", getpid());
+    result = path_join(folder, err, paths->data, "images", work, NULL);
+    if (result == 0)
+        result = path_remove(folder, err);
+    return result < 0 ? result : path_make_folder(folder, err);
+}
+
+int image_end(const struct paths *paths, const char *folder, int result, struct image *image,
+              struct error *err)
+{
+    char placed[IMAGE_NAME_MAX];
+
+    if (path_remove(folder, err) < 0 && result == 0)
+        result = -EIO;
+    if (result < 0)
+        return result;
+    snprintf(placed, sizeof(placed), "%s", image->name);
+    result = image_open(paths, placed, image, err);
+    /* What it says of itself is only now looked at; nothing has used it yet. */
+    if (result < 0)
+        (void)!path_remove(image->folder, NULL);
+    return result;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The store of images: what machines start from. An image is a folder with image.json, a kernel, an initramfs and a
- * raw disk; it is never written to once it has its name. */
+ * The store of images: what machines start from. An image is a folder with image.json, a raw disk and what boots it: a
+ * kernel, most often with an initramfs, a firmware, or both; it is never written to once it has its name.
+ *
+ * Those that `doppel pull` makes tell by systemd when they are ready. Foreign ones (image_disk.h) are ready when
+ * ssh answers, and may want a volume with what cloud-init reads (seed.h). */
 #pragma once
 
 #include "base/attributes.h"
@@ -16,7 +19,9 @@ struct image {
     char name[IMAGE_NAME_MAX];        /* as users write it: "debian:13" */
     char folder_name[IMAGE_NAME_MAX]; /* in the store: "debian-13" */
     char folder[PATH_MAX];
-    json_t *json; /* owned: name, created, kernel, initrd, disk, append, ready, size */
+    /* Owned: name, created, kernel, initrd, firmware, disk, append, size; of foreign ones also foreign, user,
+     * cloud-init. */
+    json_t *json;
 };
 
 /* Splits "NAME[:VERSION]" (the version of "debian" alone is 13) and finds the folder's path, which need not exist.
@@ -31,10 +36,23 @@ void image_fini(struct image *image);
 /* Names of all images, sorted; a new reference. */
 json_t *image_names(const struct paths *paths);
 
-/* The path of a part: "kernel", "initrd" or "disk". */
+/* A part of an image: what it is called in image.json, and the file in its folder when it is made or carried. */
+struct image_part_name {
+    const char *key;
+    const char *file;
+};
+extern const struct image_part_name image_part_names[];
+#define IMAGE_PARTS 4
+
+/* The path of a part: "kernel", "initrd", "firmware" or "disk". Only if it has that (image_text). */
 MUST_CHECK int image_part(const struct image *image, const char *part, char to[PATH_MAX],
                           struct error *err);
+/* "" if there is no such text. */
 const char *image_text(const struct image *image, const char *key);
+/* Whether it tells nobody that it is ready but by answering ssh. */
+bool image_is_foreign(const struct image *image);
+/* Whether `name` can be a user's in a guest: [a-z_][a-z0-9_-]*, at most 32. */
+bool image_is_user(const char *name);
 
 /* The machine that uses it; a new string reference, NULL: none. */
 json_t *image_user(const struct paths *paths, const struct image *image);
@@ -49,3 +67,14 @@ MUST_CHECK int image_make_disk(const struct image *image, const char *folder, co
 
 /* Gives a folder that is complete its name in the store, atomically, and with everything on stable storage. */
 MUST_CHECK int image_place(const struct image *image, const char *folder, struct error *err);
+
+/* For what makes images out of files: */
+
+/* -EEXIST: the name is taken. */
+MUST_CHECK int image_check_free(const struct image *image, struct error *err);
+/* A new folder beside the images, to make one in. */
+MUST_CHECK int image_begin(const struct paths *paths, char folder[PATH_MAX], struct error *err);
+/* Removes the folder; if all went well so far (`result` 0, image_place() among it), opens the image that was made, or
+ * takes it back if it says nonsense of itself. Returns `result`, or what went wrong here. */
+MUST_CHECK int image_end(const struct paths *paths, const char *folder, int result,
+                         struct image *image, struct error *err);

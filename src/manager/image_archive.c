@@ -7,12 +7,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const parts[] = {"image.json", "kernel", "initrd", "disk.img"};
+#define DESCRIPTION "image.json"
 
 int image_export(const struct image *image, const char *file, struct error *err)
 {
@@ -29,8 +28,10 @@ int image_export(const struct image *image, const char *file, struct error *err)
     words_add(&words, "--directory=%s", image->folder);
     words_add(&words, "--owner=0");
     words_add(&words, "--group=0");
-    for (unsigned i = 0; i < ARRAY_LEN(parts); i++)
-        words_add(&words, "%s", parts[i]);
+    words_add(&words, DESCRIPTION);
+    for (unsigned i = 0; i < IMAGE_PARTS; i++)
+        if (*image_text(image, image_part_names[i].key))
+            words_add(&words, "%s", image_text(image, image_part_names[i].key));
     int result = program_run(&words, "tar", err);
     words_fini(&words);
     if (result == 0 && rename(temporary, file) < 0)
@@ -40,23 +41,22 @@ int image_export(const struct image *image, const char *file, struct error *err)
     return result;
 }
 
-/* tar takes out what we name, regular files or not. */
-static int check_parts(const char *folder, const char *file, struct error *err)
+/* tar takes out what we name, a regular file or not. */
+static int check_member(const char *folder, const char *file, const char *member, struct error *err)
 {
     char path[PATH_MAX];
     struct stat status;
-    int result = 0;
+    int result = path_join(path, err, folder, member, NULL);
 
-    for (unsigned i = 0; i < ARRAY_LEN(parts) && result == 0; i++) {
-        result = path_join(path, err, folder, parts[i], NULL);
-        if (result == 0 && (lstat(path, &status) < 0 || !S_ISREG(status.st_mode)))
-            result = error_set(err, -EINVAL, "'%s' is no archive of an image: its '%s' is no file",
-                               file, parts[i]);
-    }
+    if (result == 0 && (lstat(path, &status) < 0 || !S_ISREG(status.st_mode)))
+        result = error_set(err, -EINVAL, "'%s' is no archive of an image: its '%s' is no file",
+                           file, member);
     return result;
 }
 
-static int unpack(const char *file, const char *folder, struct error *err)
+/* Takes the members out, which end with NULL. */
+static int unpack(const char *file, const char *folder, const char *const *members,
+                  struct error *err)
 {
     struct words words = {0};
 
@@ -68,13 +68,53 @@ static int unpack(const char *file, const char *folder, struct error *err)
     words_add(&words, "--directory=%s", folder);
     words_add(&words, "--no-same-owner");
     words_add(&words, "--no-same-permissions");
-    for (unsigned i = 0; i < ARRAY_LEN(parts); i++)
-        words_add(&words, "%s", parts[i]);
+    for (unsigned i = 0; members[i]; i++)
+        words_add(&words, "%s", members[i]);
     int result = program_run(&words, "tar", NULL);
     words_fini(&words);
     if (result < 0)
-        return error_set(err, -EINVAL, "'%s' is no archive of an image", file);
-    return check_parts(folder, file, err);
+        return error_set(err, -EINVAL,
+                         "'%s' is neither an archive of an image nor a disk image that is known",
+                         file);
+    for (unsigned i = 0; members[i] && result == 0; i++)
+        result = check_member(folder, file, members[i], err);
+    return result;
+}
+
+/* The description first: it says what else there is. */
+static int unpack_all(const char *file, const char *folder, struct error *err)
+{
+    static const char *const description[] = {DESCRIPTION, NULL};
+    const char *members[IMAGE_PARTS + 1];
+    unsigned count = 0;
+    char path[PATH_MAX];
+    int result = unpack(file, folder, description, err);
+
+    if (result == 0)
+        result = path_join(path, err, folder, DESCRIPTION, NULL);
+    if (result < 0)
+        return result;
+    json_t *json = json_file_read(path);
+    for (unsigned i = 0; i < IMAGE_PARTS && result == 0; i++) {
+        const struct image_part_name *part = &image_part_names[i];
+        json_t *value = json_object_get(json, part->key);
+        const char *text = json_string_value(value);
+        if (value && (!text || strcmp(text, part->file) != 0))
+            result =
+                error_set(err, -EINVAL, "'%s' is no archive of an image: its %s is not called '%s'",
+                          file, part->key, part->file);
+        if (value)
+            members[count++] = part->file;
+    }
+    json_decref(json);
+    members[count] = NULL;
+    if (result == 0 && count == 0)
+        result =
+            error_set(err, -EINVAL,
+                      "'%s' is no archive of an image: its '" DESCRIPTION "' names no parts", file);
+    if (result < 0)
+        return result;
+    return unpack(file, folder, members, err);
 }
 
 /* The archive's own idea of its name. */
@@ -108,15 +148,14 @@ static int import_to(const struct paths *paths, const char *file, const char *na
                      const char *folder, struct image *image, struct error *err)
 {
     char found[IMAGE_NAME_MAX];
-    int result = unpack(file, folder, err);
+    int result = unpack_all(file, folder, err);
 
     if (result == 0)
         result = read_name(folder, found, sizeof(found), err);
     if (result == 0)
         result = image_locate(paths, name ? name : found, image, err);
-    if (result == 0 && path_exists(image->folder))
-        result = error_set(err, -EEXIST, "there is an image '%s' already; give another --name",
-                           image->name);
+    if (result == 0)
+        result = image_check_free(image, err);
     if (result == 0)
         result = rename_image(folder, image->name, err);
     return result < 0 ? result : image_place(image, folder, err);
@@ -126,32 +165,14 @@ int image_import(const struct paths *paths, const char *file, const char *name, 
                  struct error *err)
 {
     char folder[PATH_MAX];
-    char images[PATH_MAX];
-    char work[32];
-    int result = path_join(images, err, paths->data, "images", NULL);
+    int result;
 
     *image = (struct image){0};
     if (access(file, R_OK) < 0)
         return error_set(err, -errno, "cannot read '%s': %s", file, strerror(errno));
-    snprintf(work, sizeof(work), ".import-%d", getpid());
+    result = image_begin(paths, folder, err);
     if (result == 0)
-        result = path_join(folder, err, images, work, NULL);
-    if (result == 0)
-        result = path_remove(folder, err);
-    if (result == 0)
-        result = path_make_folder(folder, err);
-    if (result < 0)
-        return result;
-    result = import_to(paths, file, name, folder, image, err);
-    if (path_remove(folder, err) < 0 && result == 0)
-        result = -EIO;
-    if (result == 0) {
-        char placed[IMAGE_NAME_MAX];
-        snprintf(placed, sizeof(placed), "%s", image->name);
-        result = image_open(paths, placed, image, err);
-        /* What it says of itself is only now looked at; nothing has used it yet. */
-        if (result < 0)
-            (void)!path_remove(image->folder, NULL);
-    }
+        result =
+            image_end(paths, folder, import_to(paths, file, name, folder, image, err), image, err);
     return result;
 }

@@ -24,7 +24,9 @@ struct record {
     char name[RECORD_NAME_MAX + 1];
     char folder[PATH_MAX];  /* of what it keeps */
     char sockets[PATH_MAX]; /* of its sockets */
-    json_t *json;           /* owned: name, uuid, image, created, directory, options */
+    /* Owned: name, uuid, image, created, directory, options, append; of foreign images also foreign, user,
+     * cloud-init, ssh-port, ssh-way. */
+    json_t *json;
 };
 
 /* Whether `name` can be a machine's: a host name, lower case. */

@@ -5,6 +5,8 @@
 #include "host/clock.h"
 #include "manager/client.h"
 #include "manager/image.h"
+#include "manager/reach.h"
+#include "manager/seed.h"
 #include "manager/ssh.h"
 
 #include <errno.h>
@@ -21,6 +23,11 @@
 #define POLL_MS            5
 #define CALL_MS            10000
 #define NS_PER_MS          UINT64_C(1000000)
+/* Between looks whether ssh answers. */
+#define LOOK_MS            500
+/* For a login: keys are exchanged by a guest that is busy starting. */
+#define LOGIN_MS           30000
+#define SEED_FILE          "seed.iso"
 /* What a machine says on standard error; older text is forgotten at its next start. */
 #define LOG_MOST           (1 << 20)
 
@@ -43,25 +50,45 @@ static int add_guest_words(const struct paths *paths, const struct record *recor
     return 0;
 }
 
+/* "--kernel=FILE" and its like, of those that the image has. */
+static int add_parts(const struct image *image, struct words *words, struct error *err)
+{
+    static const char *const parts[] = {"firmware", "kernel", "initrd"};
+    char path[PATH_MAX];
+    int result = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(parts) && result == 0; i++) {
+        if (!*image_text(image, parts[i]))
+            continue;
+        result = image_part(image, parts[i], path, err);
+        if (result == 0)
+            words_add(words, "--%s=%s", parts[i], path);
+    }
+    return result;
+}
+
+static bool wants_seed(const struct image *image)
+{
+    return json_is_true(json_object_get(image->json, "cloud-init"));
+}
+
 static int add_image_words(const struct paths *paths, const struct record *record,
                            struct words *words, struct error *err)
 {
-    char kernel[PATH_MAX];
-    char initrd[PATH_MAX];
     struct image image;
     int result = image_open(paths, record_text(record, "image"), &image, err);
 
     if (result < 0)
         return result;
-    result = image_part(&image, "kernel", kernel, err);
-    if (result == 0)
-        result = image_part(&image, "initrd", initrd, err);
-    if (result == 0) {
-        words_add(words, "--kernel=%s", kernel);
-        words_add(words, "--initrd=%s", initrd);
-        words_add(words, "--disk=%s/root.overlay,format=overlay", record->folder);
+    result = add_parts(&image, words, err);
+    words_add(words, "--disk=%s/root.overlay,format=overlay", record->folder);
+    if (wants_seed(&image))
+        words_add(words, "--disk=%s/" SEED_FILE ",format=raw,readonly", record->folder);
+    if (reach_host_port(record))
+        words_add(words, "--publish=127.0.0.1:%u:%u", reach_host_port(record), REACH_SSH_PORT);
+    /* Without a kernel of ours, the command line is the business of what is on the disk. */
+    if (result == 0 && *image_text(&image, "kernel"))
         result = add_guest_words(paths, record, &image, words, err);
-    }
     image_fini(&image);
     return result;
 }
@@ -189,6 +216,8 @@ static int connect_to(const struct record *record, pid_t pid, struct client **ou
 
 struct readiness {
     const struct start_options *options;
+    bool is_foreign;
+    bool has_answered; /* ssh did, but lets nobody in */
     bool is_ready;
 };
 
@@ -209,10 +238,50 @@ static void on_event(void *owner, const char *event, json_t *data)
         progress(readiness->options, text);
 }
 
-static int wait_ready(const struct record *record, struct client *client,
+/* Ready is also who answers ssh, if the image is a foreign one; what cloud-init promises is that the user can log in. */
+static void look_for_ssh(const struct paths *paths, const struct record *record,
+                         struct readiness *readiness)
+{
+    if (!readiness->is_foreign || readiness->is_ready || !reach_try(record))
+        return;
+    /* If it cannot be saved, it is found out again. */
+    (void)!record_save(record, NULL);
+    if (!json_is_true(json_object_get(record->json, "cloud-init")) ||
+        ssh_can_log_in(paths, record, LOGIN_MS)) {
+        readiness->is_ready = true;
+        return;
+    }
+    readiness->has_answered = true;
+    progress(readiness->options, "ssh answers; waiting for cloud-init");
+}
+
+static int report_late(const struct record *record, const struct readiness *readiness,
+                       struct error *err)
+{
+    unsigned seconds = readiness->options->wait_s;
+
+    if (!readiness->is_foreign)
+        return error_set(err, -EAGAIN,
+                         "the machine '%s' runs, but its guest did not say within %u s that "
+                         "it is ready; 'doppel logs %s' shows its console",
+                         record->name, seconds, record->name);
+    if (readiness->has_answered)
+        return error_set(err, -EAGAIN,
+                         "the machine '%s' runs, and ssh answers, but let nobody in as '%s' within "
+                         "%u s; 'doppel logs %s' shows its console",
+                         record->name, record_text(record, "user"), seconds, record->name);
+    return error_set(err, -EAGAIN,
+                     "the machine '%s' runs, but no ssh server answered within %u s at vsock port "
+                     "%u%s; 'doppel logs %s' shows its console",
+                     record->name, seconds, REACH_SSH_PORT,
+                     reach_host_port(record) ? " or at that of its network" : "", record->name);
+}
+
+static int wait_ready(const struct paths *paths, const struct record *record, struct client *client,
                       const struct start_options *options, struct error *err)
 {
-    struct readiness readiness = {.options = options};
+    struct readiness readiness = {
+        .options = options, .is_foreign = json_is_true(json_object_get(record->json, "foreign"))};
     uint64_t deadline = clock_monotonic_ns() + options->wait_s * 1000 * NS_PER_MS;
     json_t *state = NULL;
 
@@ -226,14 +295,16 @@ static int wait_ready(const struct record *record, struct client *client,
         uint64_t now = clock_monotonic_ns();
         struct error reason = {0};
         if (now >= deadline)
-            return error_set(err, -EAGAIN,
-                             "the machine '%s' runs, but its guest did not say within %u s that "
-                             "it is ready; 'doppel logs %s' shows its console",
-                             record->name, options->wait_s, record->name);
-        result = client_wait(client, (unsigned)((deadline - now) / NS_PER_MS) + 1, &reason);
+            return report_late(record, &readiness, err);
+        uint64_t left_ms = (deadline - now) / NS_PER_MS + 1;
+        if (readiness.is_foreign)
+            left_ms = MIN(left_ms, (uint64_t)LOOK_MS);
+        result = client_wait(client, (unsigned)left_ms, &reason);
         if (result == -ETIMEDOUT)
             result = 0;
-        else if (result < 0)
+        if (result == 0)
+            look_for_ssh(paths, record, &readiness);
+        else
             error_set(err, result,
                       "the machine '%s' ended before its guest was ready; 'doppel logs "
                       "%s' shows its console",
@@ -249,8 +320,8 @@ static void end_process(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
-static int run(const struct record *record, const struct words *words, int log, off_t begin,
-               const struct start_options *options, struct error *err)
+static int run(const struct paths *paths, const struct record *record, const struct words *words,
+               int log, off_t begin, const struct start_options *options, struct error *err)
 {
     struct client *client = NULL;
     pid_t pid = fork();
@@ -267,8 +338,45 @@ static int run(const struct record *record, const struct words *words, int log, 
         return result;
     }
     if (options->wait_s)
-        result = wait_ready(record, client, options, err);
+        result = wait_ready(paths, record, client, options, err);
     client_close(client);
+    return result;
+}
+
+/* What a machine of a foreign image gets anew each time. */
+static int prepare_foreign(const struct paths *paths, const struct record *record,
+                           const struct image *image, struct error *err)
+{
+    char key[SSH_KEY_MAX];
+    char path[PATH_MAX];
+    const char *user = image_text(image, "user");
+    int result = reach_prepare(record, err);
+
+    if (result == 0)
+        result = record_save(record, err);
+    if (result < 0 || !wants_seed(image))
+        return result;
+    result = ssh_public_key(paths, key, sizeof(key), err);
+    if (result == 0)
+        result = path_join(path, err, record->folder, SEED_FILE, NULL);
+    return result < 0 ? result
+                      : seed_write(&(struct seed){.instance = record_text(record, "uuid"),
+                                                  .host_name = record->name,
+                                                  .user = *user ? user : "root",
+                                                  .key = key},
+                                   path, err);
+}
+
+static int prepare(const struct paths *paths, const struct record *record, struct error *err)
+{
+    struct image image;
+
+    if (!json_is_true(json_object_get(record->json, "foreign")))
+        return 0;
+    int result = image_open(paths, record_text(record, "image"), &image, err);
+    if (result == 0)
+        result = prepare_foreign(paths, record, &image, err);
+    image_fini(&image);
     return result;
 }
 
@@ -281,11 +389,13 @@ static int start(const struct paths *paths, const struct record *record,
     int result = path_make_folder(record->sockets, err);
 
     if (result == 0)
+        result = prepare(paths, record, err);
+    if (result == 0)
         result = start_words(paths, record, &words, err);
     if (result < 0)
         return result;
     int log = open_log(record, &begin, err);
-    result = log < 0 ? log : run(record, &words, log, begin, options, err);
+    result = log < 0 ? log : run(paths, record, &words, log, begin, options, err);
     if (log >= 0)
         close(log);
     words_fini(&words);

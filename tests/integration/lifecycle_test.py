@@ -653,6 +653,8 @@ complete_line doppel laun
 complete_line doppel stop we
 complete_line doppel stop --f
 complete_line doppel image ex
+complete_line doppel image import --cl
+complete_line doppel image import gues
 """
     path = folder / "bin"
     path.mkdir()
@@ -661,7 +663,8 @@ complete_line doppel image ex
                             cwd=folder, check=True, stderr=subprocess.PIPE,
                             env=dict(machines.environment,
                                      PATH=f"{path}:{os.environ['PATH']}"))
-    check_equal(result.stdout.splitlines(), ["launch", "web-server", "--force", "export"],
+    check_equal(result.stdout.splitlines(), ["launch", "web-server", "--force", "export",
+                                               "--cloud-init", "guest.elf"],
                 f"completions ({result.stderr})")
 
 

@@ -79,6 +79,60 @@ TEST(image, descriptions_are_checked)
     CHECK(strstr(err.text, "doppel pull debian:13"));
 }
 
+/* A description with these members besides what all have. */
+static int open_with(const char *members, struct image *image)
+{
+    char json[512];
+    struct error err = {0};
+
+    snprintf(json, sizeof(json),
+             "{\"format\":1,\"name\":\"x\",\"append\":\"\",\"disk\":\"disk.img\"%s}", members);
+    make_image("foreign", json);
+    return image_open(&test_paths, "foreign", image, &err);
+}
+
+TEST(image, foreign_ones_have_a_kernel_or_a_firmware)
+{
+    static const char *const good[] = {
+        ",\"kernel\":\"kernel\"",
+        ",\"firmware\":\"firmware\"",
+        ",\"kernel\":\"kernel\",\"firmware\":\"firmware\",\"initrd\":\"initrd\"",
+        ",\"kernel\":\"kernel\",\"user\":\"alice\",\"foreign\":true",
+    };
+    static const char *const bad[] = {
+        "",
+        ",\"initrd\":\"initrd\"",
+        ",\"firmware\":\"firmware\",\"initrd\":\"initrd\"",
+        ",\"firmware\":\"../firmware\"",
+        ",\"firmware\":null",
+        ",\"kernel\":\"kernel\",\"initrd\":7",
+        ",\"kernel\":\"kernel\",\"user\":\"\"",
+        ",\"kernel\":\"kernel\",\"user\":\"-oProxyCommand=x\"",
+        ",\"kernel\":\"kernel\",\"user\":\"a\\nb\"",
+        ",\"kernel\":\"kernel\",\"user\":null",
+    };
+    struct image image;
+
+    for (unsigned i = 0; i < ARRAY_LEN(good); i++) {
+        CHECK_EQ(open_with(good[i], &image), 0);
+        CHECK_EQ(image_is_foreign(&image), i == 3);
+        image_fini(&image);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
+        CHECK_EQ(open_with(bad[i], &image), -EINVAL);
+}
+
+TEST(image, users_have_plain_names)
+{
+    static const char *const bad[] = {
+        "", "-a", "0a", "A", "a b", "a.b", "a:b", "\xc3\xa4", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+
+    CHECK(image_is_user("root") && image_is_user("_a-b_9"));
+    CHECK(image_is_user(bad[ARRAY_LEN(bad) - 1] + 1));
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
+        CHECK(!image_is_user(bad[i]));
+}
+
 TEST(image, those_in_use_are_not_removed)
 {
     struct image image;
@@ -111,6 +165,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLACE_TEST(image, names_become_folders),
         PLACE_TEST(image, descriptions_are_checked),
+        PLACE_TEST(image, foreign_ones_have_a_kernel_or_a_firmware),
+        PLACE_TEST(image, users_have_plain_names),
         PLACE_TEST(image, those_in_use_are_not_removed),
     };
 

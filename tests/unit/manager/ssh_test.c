@@ -62,7 +62,21 @@ TEST(ssh, odd_characters_in_paths_are_quoted)
     CHECK_STR(find(&words, "-oUserKnownHostsFile="), "\"/users/a b/50%%/web/known_hosts\"");
     CHECK(strstr(find(&words, "-oProxyCommand="), " proxy web 22"));
     CHECK_STR(find(&words, "-oBatchMode="), "yes");
+    CHECK_STR(find(&words, "-oUser="), "root");
     words_fini(&words);
+}
+
+TEST(ssh, the_user_is_that_of_the_record)
+{
+    struct record record = {.name = "web", .folder = "/web"};
+    struct words words = {0};
+    struct error err = {0};
+
+    record.json = json_pack("{s:s}", "user", "alice");
+    CHECK_EQ(ssh_words(&test_paths, &record, "ssh", &words, &err), 0);
+    CHECK_STR(find(&words, "-oUser="), "alice");
+    words_fini(&words);
+    record_fini(&record);
 }
 
 int main(void)
@@ -70,6 +84,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLACE_TEST(ssh, keys_are_given_in_base64),
         PLACE_TEST(ssh, odd_characters_in_paths_are_quoted),
+        PLACE_TEST(ssh, the_user_is_that_of_the_record),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
