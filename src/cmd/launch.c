@@ -9,11 +9,13 @@
 #include "base/text.h"
 #include "cmd/machine.h"
 #include "manager/image.h"
+#include "manager/program.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define START_PATIENCE_S 300
@@ -92,7 +94,8 @@ static void print_help(void)
         "usage: doppel launch [options] IMAGE | DIR | KERNEL | ELF\n\n"
         "Makes a machine, starts it in the background and waits until its guest is ready. IMAGE\n"
         "is one of the store (doppel pull, doppel image ls); a path is booted as 'doppel boot'\n"
-        "does. The options are kept for later starts.\n\n");
+        "does, a folder as a copy that belongs to the machine. The options are kept for later\n"
+        "starts.\n\n");
     option_rows_print(rows, LAUNCH_OPTION_COUNT, stdout);
 }
 
@@ -197,6 +200,48 @@ static int complete(struct launch *launch, const struct image *image, struct rec
     return record_save(record, err);
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Ctrl-C ends the program that copies, too; then the machine is removed. */
+static void on_interrupt(int number)
+{
+    (void)number;
+}
+
+/* The machine's root is a copy of the folder: nobody writes to that, and machines from one do not see each other
+ * (ADR 0046). */
+static int copy_folder(struct launch *launch, struct record *record, struct error *err)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt};
+    struct sigaction before;
+    char root[PATH_MAX];
+    struct words words = {0};
+    int result = path_join(root, err, record->folder, "root", NULL);
+
+    if (result < 0)
+        return result;
+    words_add(&words, "cp");
+    words_add(&words, "--archive");
+    words_add(&words, "--reflink=auto");
+    words_add(&words, "--no-target-directory");
+    words_add(&words, "--");
+    words_add(&words, "%s", launch->what);
+    words_add(&words, "%s", root);
+    sigaction(SIGINT, &action, &before);
+    result = program_run(&words, "coreutils", err);
+    sigaction(SIGINT, &before, NULL);
+    words_fini(&words);
+    if (result < 0)
+        return result;
+    json_array_set_new(launch->options, json_array_size(launch->options) - 1, json_string(root));
+    return record_save(record, err);
+}
+
 static int make(struct launch *launch, struct cmd_machine *machine, struct error *err)
 {
     char name[RECORD_NAME_MAX + 1];
@@ -218,6 +263,8 @@ static int make(struct launch *launch, struct cmd_machine *machine, struct error
             result = cmd_machine_check(&machine->paths, &machine->record, err);
         if (result == 0 && from_image)
             result = image_make_disk(&image, machine->record.folder, launch->disk_size, err);
+        else if (result == 0 && is_folder(launch->what))
+            result = copy_folder(launch, &machine->record, err);
         if (result < 0 && is_new)
             (void)!record_remove(&machine->record, NULL);
     }

@@ -18,8 +18,9 @@ import time
 import guests
 import programs
 import tap
+from machines import Machines
 from process import Doppel, descriptors_of
-from tap import case, check, check_equal, check_in
+from tap import case, check, check_equal, check_in, wait_until
 
 BOOT_S = 120
 READY = "doppel: guest is ready"
@@ -101,6 +102,39 @@ def _(folder):
     machine = Doppel(root, terminal=False)
     machine.check_exit(2)
     check_in("vmlinuz-6.1.11': No such file", machine.errors(), "error")
+
+
+@case("machines launched from one folder have copies of it, and the folder stays as it was",
+      limit_s=240)
+def _(folder):
+    root = root_of(folder)
+    (root / "boot").mkdir()
+    shutil.copy(guests.kernel(), root / "boot/vmlinuz-6.1.10")
+    os.setxattr(root / "srv", "user.doppel.test", b"kept")
+    before = sorted(str(path) for path in root.rglob("*"))
+    machines = Machines(folder)
+    for name in ("a", "b"):
+        machines.launch(name, "--memory=256M", "./root")
+        wait_until(lambda name=name: "guest is ready" in machines.run("logs", name), BOOT_S, name)
+    for name in ("a", "b"):
+        console = Doppel(name, command="console", env=machines.environment)
+        console.type("")
+        console.expect("# ")
+        check_equal(console.run("ls /written* 2>/dev/null; true").strip(), "", "what others wrote")
+        console.run(f"echo {name} >/written-{name}; sync")
+        console.send("\x1d")
+        console.check_exit(0)
+    check_equal(sorted(str(path) for path in root.rglob("*")), before, "the folder")
+    check_equal((machines.home("a") / "root/written-a").read_text(), "a\n", "what a wrote")
+    check_equal(os.getxattr(machines.home("a") / "root/srv", "user.doppel.test"), b"kept", "attribute")
+    machines.run("kill", "a")
+    shutil.rmtree(root)
+    machines.run("start", "a")
+    machines.run("rm", "-f", "a")
+    check(not machines.home("a").exists(), "the copy stayed")
+    root.mkdir(mode=0o755)
+    machines.fails("launch", "--name", "c", "./root", says="name a --kernel")
+    check(not machines.home("c").exists(), "a machine that never was")
 
 
 @case("--icount: the same run from a folder twice", limit_s=180, long=True)
