@@ -4,6 +4,7 @@
 
 #include "backend/block/image_tool.h"
 #include "host/file.h"
+#include "manager/json_file.h"
 #include "manager/kernel_file.h"
 
 #include <errno.h>
@@ -197,13 +198,7 @@ static int describe(const struct image_disk *wanted, const struct image *image, 
         if (strcmp(part->key, "disk") == 0 || given_part(wanted, part->key))
             json_object_set_new(json, part->key, json_string(part->file));
     }
-    char *text = json_dumps(json, JSON_INDENT(2));
-    json_decref(json);
-    if (!text)
-        return error_set(err, -ENOMEM, "out of memory");
-    result = file_write(path, text, strlen(text), err);
-    free(text);
-    return result;
+    return json_file_write(path, json, err);
 }
 
 /* The small parts first: what is wrong with them shows at once. */

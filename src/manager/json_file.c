@@ -4,6 +4,10 @@
 
 #include "host/file.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 json_t *json_file_read(const char *path)
 {
     struct file_bytes text;
@@ -14,4 +18,16 @@ json_t *json_file_read(const char *path)
     json_t *json = json_loadb((const char *)text.bytes, text.size, JSON_REJECT_DUPLICATES, &error);
     file_bytes_free(&text);
     return json;
+}
+
+int json_file_write(const char *path, json_t *json, struct error *err)
+{
+    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+
+    json_decref(json);
+    if (!text)
+        return error_set(err, -ENOMEM, "out of memory");
+    int result = file_write(path, text, strlen(text), err);
+    free(text);
+    return result;
 }

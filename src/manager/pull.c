@@ -5,6 +5,7 @@
 #include "host/file.h"
 #include "manager/apt.h"
 #include "manager/debian_stage2.inc"
+#include "manager/json_file.h"
 #include "manager/program.h"
 
 #include <dirent.h>
@@ -428,13 +429,7 @@ static int describe(const struct pull *pull, struct error *err)
         "root=/dev/vda ro quiet systemd.firstboot=no systemd.set_credential=agetty.autologin:root "
         "systemd.set_credential=login.noauth:yes",
         "ready", 1, "size", (json_int_t)DISK_SIZE);
-    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    json_decref(json);
-    if (!text)
-        return error_set(err, -ENOMEM, "out of memory");
-    result = file_write(path, text, strlen(text), err);
-    free(text);
-    return result;
+    return json_file_write(path, json, err);
 }
 
 static int place(struct pull *pull, struct error *err)

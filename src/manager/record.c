@@ -107,14 +107,7 @@ int record_save(const struct record *record, struct error *err)
     char path[PATH_MAX];
     int result = path_join(path, err, record->folder, "machine.json", NULL);
 
-    if (result < 0)
-        return result;
-    char *text = json_dumps(record->json, JSON_INDENT(2));
-    if (!text)
-        return error_set(err, -ENOMEM, "out of memory");
-    result = file_write(path, text, strlen(text), err);
-    free(text);
-    return result;
+    return result < 0 ? result : json_file_write(path, json_incref(record->json), err);
 }
 
 /* Whether what was read can be used without further looks. */
