@@ -249,9 +249,11 @@ static int print_usage(FILE *to)
     for (unsigned i = 0; i < ARRAY_LEN(subcommands); i++)
         fprintf(to, "%s doppel image %s %s\n", i ? "      " : "usage:", subcommands[i].name,
                 subcommands[i].usage);
-    fprintf(to, "       doppel image ls | export IMAGE FILE | rm IMAGE...\n"
-                "       doppel image import FILE [--name NAME] [--kernel FILE [--initrd FILE] [--append "
-                "TEXT]] [--firmware FILE] [--cloud-init] [--user NAME]\n");
+    fprintf(
+        to,
+        "       doppel image ls | export IMAGE FILE | rm IMAGE...\n"
+        "       doppel image import FILE [--name NAME] [--kernel FILE [--initrd FILE] [--append "
+        "TEXT]] [--firmware FILE] [--cloud-init] [--user NAME]\n");
     return to == stdout ? 0 : EXIT_REFUSED;
 }
 

@@ -66,8 +66,7 @@ static int list(int argc, char **argv)
         return status;
     }
     json_t *names = image_names(&paths);
-    json_array_foreach(names, i, name)
-    {
+    json_array_foreach(names, i, name) {
         struct image image;
         if (image_open(&paths, json_string_value(name), &image, NULL) == 0)
             json_array_append_new(images, describe(&image));

@@ -90,10 +90,9 @@ static void put_both16(uint8_t *to, uint16_t value)
 
 static void put_text(uint8_t *to, const char *text, size_t room)
 {
-    size_t length = strlen(text);
-
     memset(to, ' ', room);
-    memcpy(to, text, MIN(length, room));
+    for (size_t i = 0; i < room && text[i]; i++)
+        to[i] = (uint8_t)text[i];
 }
 
 struct extent {
@@ -124,6 +123,14 @@ static unsigned put_record(uint8_t *to, struct extent extent, const uint8_t *nam
 
 static const struct extent root = {ROOT_SECTOR, ISO9660_SECTOR, FLAG_FOLDER};
 
+/* 8.1.2 and 8.1.3: of every descriptor, with its version. */
+static void put_identifier(uint8_t *descriptor)
+{
+    static const uint8_t identifier[] = {'C', 'D', '0', '0', '1', 1};
+
+    memcpy(descriptor + 1, identifier, sizeof(identifier));
+}
+
 /* 8.4 */
 static void put_descriptor(const struct iso9660_volume *volume, uint8_t *to)
 {
@@ -134,8 +141,7 @@ static void put_descriptor(const struct iso9660_volume *volume, uint8_t *to)
                   {574, 128}, {702, 37},  {739, 37},  {776, 37}};
 
     to[0] = 1;
-    memcpy(to + 1, "CD001", 5);
-    to[6] = 1;
+    put_identifier(to);
     for (unsigned i = 0; i < ARRAY_LEN(blanks); i++)
         put_text(to + blanks[i].offset, "", blanks[i].size);
     put_text(to + 40, volume->label, LABEL_MOST);
@@ -169,13 +175,14 @@ static void put_tables(uint8_t *to)
 /* 7.5: NAME.;VERSION */
 static unsigned put_file_record(uint8_t *to, struct extent extent, const char *name)
 {
-    uint8_t text[ISO9660_NAME_MOST + 3];
+    static const uint8_t version[] = {'.', ';', '1'};
+    uint8_t text[ISO9660_NAME_MOST + sizeof(version)];
     size_t length = strlen(name);
 
     for (size_t i = 0; i < length; i++)
         text[i] = (uint8_t)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 'a' + 'A' : name[i]);
-    memcpy(text + length, ".;1", 3);
-    return put_record(to, extent, text, length + 3);
+    memcpy(text + length, version, sizeof(version));
+    return put_record(to, extent, text, length + sizeof(version));
 }
 
 void iso9660_write(const struct iso9660_volume *volume, uint8_t *to)
@@ -187,8 +194,7 @@ void iso9660_write(const struct iso9660_volume *volume, uint8_t *to)
     memset(to, 0, (size_t)volume_sectors(volume) * ISO9660_SECTOR);
     put_descriptor(volume, to + (size_t)DESCRIPTOR_SECTOR * ISO9660_SECTOR);
     end[0] = 255;
-    memcpy(end + 1, "CD001", 5);
-    end[6] = 1;
+    put_identifier(end);
     put_tables(to);
     entry += put_record(entry, root, (const uint8_t[]){0}, 1);
     entry += put_record(entry, root, (const uint8_t[]){1}, 1);

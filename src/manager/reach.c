@@ -177,8 +177,7 @@ static bool has_user_network(const struct record *record)
     size_t i;
     bool is_given = false;
 
-    json_array_foreach(json_object_get(record->json, "options"), i, option)
-    {
+    json_array_foreach(json_object_get(record->json, "options"), i, option) {
         const char *text = json_string_value(option);
         if (strcmp(text, "--net=user") == 0)
             return true;

@@ -282,7 +282,7 @@ static int wait_ready(const struct paths *paths, const struct record *record, st
 {
     struct readiness readiness = {
         .options = options, .is_foreign = json_is_true(json_object_get(record->json, "foreign"))};
-    uint64_t deadline = clock_monotonic_ns() + options->wait_s * 1000 * NS_PER_MS;
+    uint64_t deadline = clock_monotonic_ns() + options->wait_s * UINT64_C(1000) * NS_PER_MS;
     json_t *state = NULL;
 
     client_on_event(client, on_event, &readiness);
@@ -320,25 +320,35 @@ static void end_process(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
-static int run(const struct paths *paths, const struct record *record, const struct words *words,
-               int log, off_t begin, const struct start_options *options, struct error *err)
+/* A process that is being started. */
+struct starting {
+    const struct paths *paths;
+    const struct record *record;
+    const struct start_options *options;
+    struct words words; /* its command line */
+    int log;
+    off_t begin; /* of what it prints there */
+};
+
+static int run(const struct starting *starting, struct error *err)
 {
+    const struct record *record = starting->record;
     struct client *client = NULL;
     pid_t pid = fork();
 
     if (pid < 0)
         return error_set(err, -errno, "cannot start a process: %s", strerror(errno));
     if (pid == 0)
-        become(record, words, log);
+        become(record, &starting->words, starting->log);
     int result = connect_to(record, pid, &client, err);
     if (result == -ECHILD)
-        return report_end(record, log, begin, err);
+        return report_end(record, starting->log, starting->begin, err);
     if (result < 0) {
         end_process(pid);
         return result;
     }
-    if (options->wait_s)
-        result = wait_ready(paths, record, client, options, err);
+    if (starting->options->wait_s)
+        result = wait_ready(starting->paths, record, client, starting->options, err);
     client_close(client);
     return result;
 }
@@ -383,22 +393,21 @@ static int prepare(const struct paths *paths, const struct record *record, struc
 static int start(const struct paths *paths, const struct record *record,
                  const struct start_options *options, struct error *err)
 {
-    struct words words;
-    off_t begin;
+    struct starting starting = {.paths = paths, .record = record, .options = options};
     /* Sockets of a machine that crashed are replaced by its process, which has the lock then. */
     int result = path_make_folder(record->sockets, err);
 
     if (result == 0)
         result = prepare(paths, record, err);
     if (result == 0)
-        result = start_words(paths, record, &words, err);
+        result = start_words(paths, record, &starting.words, err);
     if (result < 0)
         return result;
-    int log = open_log(record, &begin, err);
-    result = log < 0 ? log : run(paths, record, &words, log, begin, options, err);
-    if (log >= 0)
-        close(log);
-    words_fini(&words);
+    starting.log = open_log(record, &starting.begin, err);
+    result = starting.log < 0 ? starting.log : run(&starting, err);
+    if (starting.log >= 0)
+        close(starting.log);
+    words_fini(&starting.words);
     return result;
 }
 
