@@ -286,23 +286,38 @@ void emit_address(struct translation *tr, unsigned host, int64_t offset)
     ((int64_t)(offsetof(struct translated_hart, jumps) + offsetof(struct jump_entry, member)) - \
      HART_BIAS)
 
-/* Of a process VM: the context is a constant of the unit, most often with tag 0, and
- * nobody asks for the page. */
-static void emit_user_jump_rax(struct translation *tr)
+/* Jumps of a process VM to the address in `target`, whose lowest bit does not count: nothing
+ * in the jump cache is odd, so only the cold part looks. The context is a constant of the unit,
+ * most often with tag 0, and nobody asks for the page. */
+static void emit_user_jump(struct translation *tr, unsigned target, bool polls)
 {
     struct emitter *e = &tr->e;
     uint64_t tag = context_user_tag(tr->context);
-    unsigned wanted = RAX;
+    unsigned wanted = target;
+    const uint8_t *miss = tr->t->thunks.jump_miss;
 
-    emit_rr(e, X86_MOV, 4, RCX, RAX);
+    if (polls || target != RAX) {
+        struct code_stream *out = e->out;
+        to_cold(tr);
+        miss = e->out->at;
+        if (target != RAX)
+            emit_rr(e, X86_MOV, 8, RAX, target);
+        emit_ri(e, X86_AND_IMM, 8, RAX, -2);
+        emit_jcc(e, condition_not(emit_limit_check(tr)), tr->t->thunks.poll_at);
+        emit_jmp(e, tr->t->thunks.jump_miss);
+        e->out = out;
+    }
+    if (polls)
+        emit_jcc(e, condition_not(emit_limit_check(tr)), miss);
+    emit_rr(e, X86_MOV, 4, RCX, target);
     emit_ri(e, X86_AND_IMM, 4, RCX, (USER_JUMP_CACHE_SIZE - 1) * 2);
     if (tag) {
         emit_constant(e, RDX, tag);
-        emit_rr(e, X86_XOR, 8, RDX, RAX);
+        emit_rr(e, X86_XOR, 8, RDX, target);
         wanted = RDX;
     }
     emit_rm(e, X86_CMP_STORE, 8, wanted, at_index(HART_REG, RCX, 3, JUMP_FIELD(tag)));
-    emit_jcc(e, IF_NOT_EQUAL, tr->t->thunks.jump_miss);
+    emit_jcc(e, IF_NOT_EQUAL, miss);
     emit_m(e, X86_JMP_R, 8, at_index(HART_REG, RCX, 3, JUMP_FIELD(code)));
 }
 _Static_assert(sizeof(struct jump_entry) == 16, "half an address times eight finds it");
@@ -312,12 +327,12 @@ void emit_jump_rax(struct translation *tr, bool polls)
     struct emitter *e = &tr->e;
     struct code_stream *out = e->out;
 
-    if (polls)
-        emit_jcc(e, condition_not(emit_limit_check(tr)), tr->t->thunks.poll_at);
     if (tr->is_user) {
-        emit_user_jump_rax(tr);
+        emit_user_jump(tr, RAX, polls);
         return;
     }
+    if (polls)
+        emit_jcc(e, condition_not(emit_limit_check(tr)), tr->t->thunks.poll_at);
     /* Entry (va / 2) % size, 16 bytes each. */
     if (tr->features->bmi2) {
         emit_rri(e, X86_RORX, 4, RCX, RAX, 29);
@@ -385,11 +400,18 @@ static bool translate_jalr(struct translation *tr, const struct insn *insn)
     if (!tr->has_compressed)
         return false; /* may trap for a misaligned target */
     unsigned base = get_x(tr, insn->rs1, RAX);
+    if (tr->is_user && insn->rd == 0 && insn->imm == 0 && !tr->local_count) {
+        tr->pending++;
+        emit_user_jump(tr, base, true);
+        tr->ended = true;
+        return true;
+    }
     if (insn->imm)
         emit_rm(&tr->e, X86_LEA, 8, RAX, at_register(base, insn->imm));
     else if (base != RAX)
         emit_rr(&tr->e, X86_MOV, 8, RAX, base);
-    emit_ri(&tr->e, X86_AND_IMM, 8, RAX, -2);
+    if (!tr->is_user)
+        emit_ri(&tr->e, X86_AND_IMM, 8, RAX, -2);
     if (insn->rd) {
         unsigned host = target_x(tr, insn->rd, RCX);
         emit_address(tr, host, (int64_t)offset + insn->length);
@@ -441,11 +463,68 @@ static void emit_compare(struct translation *tr, const struct insn *insn)
         with_x(tr, X86_CMP, 8, a, insn->rs2);
 }
 
+/* The conditional move that makes its move where the condition does not hold. */
+static enum x86_op move_unless(int condition)
+{
+    switch (condition) {
+    case IF_EQUAL:
+        return X86_CMOVNE;
+    case IF_NOT_EQUAL:
+        return X86_CMOVE;
+    case IF_LESS:
+        return X86_CMOVGE;
+    case IF_GREATER_EQUAL:
+        return X86_CMOVL;
+    case IF_BELOW:
+        return X86_CMOVAE;
+    default:
+        return X86_CMOVB;
+    }
+}
+
+/* A branch over one move: what RV64GC has for a conditional move. Compilers make one of
+ * minima and the like, whose branches nothing predicts. */
+static void translate_select(struct translation *tr, const struct insn *insn)
+{
+    enum x86_op op = move_unless(branch_condition(insn->op));
+    const struct insn *move = &tr->insns[tr->at + 1].insn;
+    unsigned source = move->op != OP_add || move->rs1 ? move->rs1 : move->rs2;
+    bool extends = move->op == OP_addiw && source && !(tr->known_words >> source & 1);
+    bool was_word = tr->known_words >> move->rd & 1;
+
+    emit_compare(tr, insn);
+    unsigned host = local_x(tr, move->rd);
+    if (host == NO_REGISTER) {
+        host = RAX;
+        emit_rm(&tr->e, X86_MOV, 8, host, guest_x(move->rd));
+    }
+    if (source == 0 || extends) {
+        if (extends)
+            with_x(tr, X86_MOVSXD, 8, RCX, source);
+        else
+            emit_constant(&tr->e, RCX, 0);
+        emit_rr(&tr->e, op, 8, host, RCX);
+    } else {
+        with_x(tr, op, 8, host, source);
+    }
+    tr->puts_last = false;
+    put_x(tr, move->rd, host);
+    take_next(tr);
+    tr->pending++;
+    tr->rax_at = NULL;
+    if (!was_word)
+        tr->half_made = move->rd; /* it may be what it was */
+}
+
 static bool translate_branch(struct translation *tr, const struct insn *insn)
 {
     int64_t target = (int64_t)tr->insns[tr->at].offset + insn->imm;
     int condition = branch_condition(insn->op);
 
+    if (tr->insns[tr->at].is_select) {
+        translate_select(tr, insn);
+        return true;
+    }
     if (!target_is_aligned(tr, insn))
         return false;
     tr->pending++;
@@ -517,6 +596,35 @@ static bool has_code(const struct translation *tr, unsigned offset)
     return cache_find(tr->t, entry_key(tr->page->gpa + offset, tr->context)) != NULL;
 }
 
+/* Whether the instruction at `offset` is a branch over one move, for a conditional move. Only
+ * process VMs do not count which of the two ways was taken. */
+static bool may_select(const struct translation *tr, unsigned offset, const struct insn *insn)
+{
+    struct insn move;
+
+    return tr->is_user && (isa_ops[insn->op].flags & IS_BRANCH) && insn->imm > insn->length &&
+           insn->imm <= insn->length + 4 && offset + insn->length < PAGE_SIZE &&
+           decode_at(tr, offset + insn->length, &move) &&
+           insn->imm == insn->length + move.length && integer_is_move(&move);
+}
+
+/* Of the branches that may, those select whose move nobody jumps to. Others are jumps as any. */
+static void find_selects(struct translation *tr, struct marks *targets, const struct marks *loops)
+{
+    for (unsigned i = 0; i < tr->count; i++) {
+        struct translated_insn *slot = &tr->insns[i];
+        unsigned move = slot->offset + slot->insn.length;
+        unsigned target = (unsigned)(slot->offset + slot->insn.imm);
+        if (!slot->is_select)
+            continue;
+        slot->is_select = i + 1 < tr->count && tr->insns[i + 1].offset == move &&
+                          !tr->insns[i + 1].is_entry && !is_marked(targets, move) &&
+                          !is_marked(loops, move);
+        if (!slot->is_select && is_near(target))
+            mark(targets, target);
+    }
+}
+
 /* Takes the instructions that follow each other in memory, going on behind a jump at the
  * next of `targets`, to which jumps forwards add theirs, or where a call returns to. */
 static void collect_from(struct translation *tr, unsigned offset, struct marks *targets,
@@ -540,8 +648,9 @@ static void collect_from(struct translation *tr, unsigned offset, struct marks *
         const struct insn *insn = &slot->insn;
         tr->count++;
         int64_t target = (int64_t)offset + insn->imm;
+        slot->is_select = may_select(tr, offset, insn);
         if ((isa_ops[insn->op].flags & (IS_BRANCH | IS_JUMP)) && insn->op != OP_jalr &&
-            is_near(target))
+            is_near(target) && !slot->is_select)
             mark(target > (int64_t)offset ? targets : loops, (unsigned)target);
         offset += insn->length;
         after_jump = false;
@@ -584,6 +693,7 @@ static void collect(struct translation *tr, unsigned offset)
     collect_from(tr, offset, &targets, &loops);
     if (tr->is_user && tr->count && find_skipped_loops(tr, &loops, &targets))
         collect_from(tr, offset, &targets, &loops);
+    find_selects(tr, &targets, &loops);
     for (unsigned i = 0; i < tr->count; i++) {
         struct translated_insn *slot = &tr->insns[i];
         slot->is_loop = is_marked(&loops, slot->offset);

@@ -32,6 +32,7 @@ struct translated_insn {
     uint16_t offset; /* in the page */
     bool is_loop;    /* jumped to from behind */
     bool is_entry;   /* jumped to: nothing is known before it */
+    bool is_select;  /* a branch over one move, which is translated with it */
     uint8_t *label;  /* once translated */
     uint8_t *code;   /* for listings: where its host code begins, */
     uint8_t *cold;   /* and the cold part of it */
@@ -130,6 +131,8 @@ bool rax_holds(const struct translation *tr, unsigned reg);
 /* Whether `insn` is one that takes its operand `reg` from rax, when it is there, and
  * overwrites it, and can not trap. */
 bool integer_consumes(const struct insn *insn, unsigned reg);
+/* Whether `insn` only copies a register, or its low half with its sign, or zero into rd. */
+bool integer_is_move(const struct insn *insn);
 /* Whether `insn` makes a sign-extended word, if `known` are those registers that hold one. */
 bool integer_makes_word(const struct insn *insn, unsigned known);
 /* The instruction that is executed right after the current one, whatever happens,
