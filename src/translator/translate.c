@@ -173,13 +173,12 @@ void emit_jcc_cold(struct translation *tr, enum condition condition)
     to_cold(tr);
 }
 
-/* Index of the unit's instruction at `offset`, -1 if it has none there. */
-static int find_insn(const struct translation *tr, int64_t offset)
+int find_insn(const struct translation *tr, int64_t offset)
 {
-    for (unsigned i = 0; i < tr->count; i++)
-        if ((int64_t)tr->insns[i].offset == offset)
-            return (int)i;
-    return -1;
+    if (offset < 0 || offset >= (int64_t)PAGE_SIZE)
+        return -1;
+    unsigned index = tr->index_at[offset / 2];
+    return index < tr->count && (int64_t)tr->insns[index].offset == offset ? (int)index : -1;
 }
 
 static uint8_t *emit_jump(struct translation *tr, int condition, const uint8_t *target)
@@ -294,17 +293,14 @@ static void emit_user_jump(struct translation *tr, unsigned target, bool polls)
     struct emitter *e = &tr->e;
     uint64_t tag = context_user_tag(tr->context);
     unsigned wanted = target;
-    const uint8_t *miss = tr->t->thunks.jump_miss;
+    const uint8_t *miss = tr->t->thunks.jump_user;
 
-    if (polls || target != RAX) {
+    if (target != RAX) {
         struct code_stream *out = e->out;
         to_cold(tr);
         miss = e->out->at;
-        if (target != RAX)
-            emit_rr(e, X86_MOV, 8, RAX, target);
-        emit_ri(e, X86_AND_IMM, 8, RAX, -2);
-        emit_jcc(e, condition_not(emit_limit_check(tr)), tr->t->thunks.poll_at);
-        emit_jmp(e, tr->t->thunks.jump_miss);
+        emit_rr(e, X86_MOV, 8, RAX, target);
+        emit_jmp(e, tr->t->thunks.jump_user);
         e->out = out;
     }
     if (polls)
@@ -567,17 +563,21 @@ static bool is_call(const struct insn *insn)
 }
 
 /* Decodes from `offset` on; returns false where no whole instruction is left. */
-static bool decode_at(const struct translation *tr, unsigned offset, struct insn *insn)
+static bool decode_at(struct translation *tr, unsigned offset, struct insn *insn)
 {
     const uint8_t *at = tr->source + offset;
     uint32_t raw = load_le16(at);
 
-    if ((raw & 3) == 3) {
-        if (offset + 4 > tr->source_size)
-            return false;
-        raw |= (uint32_t)load_le16(at + 2) << 16;
+    if (!is_marked(&tr->is_decoded, offset)) {
+        if ((raw & 3) == 3) {
+            if (offset + 4 > tr->source_size)
+                return false;
+            raw |= (uint32_t)load_le16(at + 2) << 16;
+        }
+        tr->decoded[offset / 2] = isa_decode(raw, tr->extensions);
+        mark(&tr->is_decoded, offset);
     }
-    *insn = isa_decode(raw, tr->extensions);
+    *insn = tr->decoded[offset / 2];
     return true;
 }
 
@@ -598,14 +598,14 @@ static bool has_code(const struct translation *tr, unsigned offset)
 
 /* Whether the instruction at `offset` is a branch over one move, for a conditional move. Only
  * process VMs do not count which of the two ways was taken. */
-static bool may_select(const struct translation *tr, unsigned offset, const struct insn *insn)
+static bool may_select(struct translation *tr, unsigned offset, const struct insn *insn)
 {
     struct insn move;
 
     return tr->is_user && (isa_ops[insn->op].flags & IS_BRANCH) && insn->imm > insn->length &&
            insn->imm <= insn->length + 4 && offset + insn->length < PAGE_SIZE &&
-           decode_at(tr, offset + insn->length, &move) &&
-           insn->imm == insn->length + move.length && integer_is_move(&move);
+           decode_at(tr, offset + insn->length, &move) && insn->imm == insn->length + move.length &&
+           integer_is_move(&move);
 }
 
 /* Of the branches that may, those select whose move nobody jumps to. Others are jumps as any. */
@@ -625,20 +625,25 @@ static void find_selects(struct translation *tr, struct marks *targets, const st
     }
 }
 
-/* Takes the instructions that follow each other in memory, going on behind a jump at the
- * next of `targets`, to which jumps forwards add theirs, or where a call returns to. */
-static void collect_from(struct translation *tr, unsigned offset, struct marks *targets,
-                         struct marks *loops)
+static unsigned unit_limit(const struct translation *tr)
 {
     unsigned limit = tr->t->options.unit_limit;
+
+    if (limit == 0 || limit >= UNIT_MAX_INSNS)
+        limit = tr->is_user ? USER_UNIT_LIMIT : DEFAULT_UNIT_LIMIT;
+    return tr->context & CONTEXT_UNGROUPED ? MIN(limit, UNGROUPED_LIMIT) : limit;
+}
+
+/* Takes the instructions that follow each other in memory up to `end`, going on behind a jump
+ * at the next of `targets`, to which jumps forwards add theirs, or where a call returns to. */
+static void collect_from(struct translation *tr, unsigned offset, unsigned end,
+                         struct marks *targets, struct marks *loops)
+{
+    unsigned limit = unit_limit(tr);
     bool after_jump = false;
 
     tr->count = 0;
-    if (limit == 0 || limit >= UNIT_MAX_INSNS)
-        limit = tr->is_user ? USER_UNIT_LIMIT : DEFAULT_UNIT_LIMIT;
-    if (tr->context & CONTEXT_UNGROUPED)
-        limit = MIN(limit, UNGROUPED_LIMIT);
-    while (tr->count < limit && offset < PAGE_SIZE) {
+    while (tr->count < limit && offset < end) {
         struct translated_insn *slot = &tr->insns[tr->count];
         if (tr->count && has_code(tr, offset))
             break;
@@ -646,6 +651,7 @@ static void collect_from(struct translation *tr, unsigned offset, struct marks *
         if (!decode_at(tr, offset, &slot->insn))
             break;
         const struct insn *insn = &slot->insn;
+        tr->index_at[offset / 2] = (uint8_t)tr->count;
         tr->count++;
         int64_t target = (int64_t)offset + insn->imm;
         slot->is_select = may_select(tr, offset, insn);
@@ -660,7 +666,7 @@ static void collect_from(struct translation *tr, unsigned offset, struct marks *
         if (is_call(insn))
             continue;
         int next = next_mark(targets, offset);
-        if (next < 0)
+        if (next < 0 || (unsigned)next >= end)
             break;
         offset = (unsigned)next;
     }
@@ -685,14 +691,153 @@ static bool find_skipped_loops(const struct translation *tr, const struct marks 
     return any;
 }
 
+static unsigned length_at(const struct translation *tr, unsigned offset)
+{
+    return (tr->source[offset] & 3) == 3 ? 4 : 2;
+}
+
+/* Whether the instruction at `offset` has the encoding of a branch, or of a jump that leaves no
+ * address: all are looked at, so that decoding them takes too long. */
+static bool may_jump(const struct translation *tr, unsigned offset)
+{
+    unsigned raw = load_le16(tr->source + offset);
+
+    if ((raw & 3) == 3)
+        return (raw & 0x7f) == 0x63 || (raw & 0xfff) == 0x6f;
+    return (raw & 3) == 1 && raw >> 13 >= 5;
+}
+
+/* Number of instructions from `first` up to `end`; -1 when none of them ends there. */
+static int distance(const struct translation *tr, unsigned first, unsigned end)
+{
+    int count = 0;
+
+    for (; first < end; count++)
+        first += length_at(tr, first);
+    return first == end ? count : -1;
+}
+
+static bool has_code_between(const struct translation *tr, unsigned first, unsigned end)
+{
+    for (unsigned offset = first; offset < end; offset += 2)
+        if (has_code(tr, offset))
+            return true;
+    return false;
+}
+
+bool is_backward(const struct insn *insn)
+{
+    return insn->imm < 0 &&
+           ((isa_ops[insn->op].flags & IS_BRANCH) || (insn->op == OP_jal && insn->rd == 0));
+}
+
+/* Whether the instruction at `offset` has the encoding of a call, another indirect jump, or a
+ * trap: what a loop leaves its unit with. */
+static bool may_leave(const struct translation *tr, unsigned offset)
+{
+    unsigned raw = load_le16(tr->source + offset);
+
+    if ((raw & 3) == 3)
+        return (raw & 0x7f) == 0x67 || (raw & 0x7f) == 0x73 ||
+               ((raw & 0x7f) == 0x6f && (raw & 0xf80));
+    return (raw & 0xe07f) == 0x8002; /* c.jr, c.jalr */
+}
+
+/* Whether the loop [first, end) is one that has a unit's registers to itself. */
+static bool fits(const struct translation *tr, unsigned first, unsigned end)
+{
+    unsigned limit = unit_limit(tr);
+    int count = end - first <= 4 * limit ? distance(tr, first, end) : -1;
+
+    if (count < 0 || count > (int)limit)
+        return false;
+    for (; first < end; first += length_at(tr, first))
+        if (may_leave(tr, first))
+            return false;
+    return true;
+}
+
+/* `head`, if a unit for `offset` may begin with the loop [head, end), else `first`. */
+static unsigned first_with(const struct translation *tr, unsigned first, unsigned head,
+                           unsigned offset, unsigned end)
+{
+    bool may =
+        fits(tr, head, end) && distance(tr, head, offset) > 0 && !has_code_between(tr, head, first);
+
+    return may ? head : first;
+}
+
+/* Where a unit begins and ends. */
+struct extent {
+    unsigned first;
+    unsigned end;
+};
+
+/* Begins with the loop that `offset` is in, if the unit holds the end of it. */
+static void include_loop(const struct translation *tr, struct extent *extent, unsigned offset)
+{
+    for (unsigned i = 0; i < tr->count; i++) {
+        const struct translated_insn *slot = &tr->insns[i];
+        unsigned end = (unsigned)(slot->offset + slot->insn.length);
+        int64_t head = (int64_t)slot->offset + slot->insn.imm;
+        if (is_backward(&slot->insn) && head >= 0 && head < (int64_t)extent->first)
+            extent->first = first_with(tr, extent->first, (unsigned)head, offset, end);
+    }
+}
+
+/* Ends before the first loop that would be cut off, if that fits into a unit of its own. */
+static void exclude_loop(struct translation *tr, struct extent *extent, unsigned offset)
+{
+    unsigned limit = unit_limit(tr);
+    unsigned last = tr->insns[tr->count - 1].offset;
+    struct insn insn;
+
+    for (unsigned at = last, count = 0; count < limit && at < PAGE_SIZE - 2; count++) {
+        unsigned length = length_at(tr, at);
+        if (may_jump(tr, at) && decode_at(tr, at, &insn) && is_backward(&insn)) {
+            int64_t head = (int64_t)at + insn.imm;
+            if (head > (int64_t)offset && head <= (int64_t)last && head < (int64_t)extent->end &&
+                fits(tr, (unsigned)head, at + length))
+                extent->end = (unsigned)head;
+        }
+        at += length;
+    }
+}
+
+static void collect_extent(struct translation *tr, struct extent extent, struct marks *targets,
+                           struct marks *loops)
+{
+    collect_from(tr, extent.first, extent.end, targets, loops);
+    if (tr->is_user && tr->count && find_skipped_loops(tr, loops, targets))
+        collect_from(tr, extent.first, extent.end, targets, loops);
+}
+
+/* A loop that fits into a unit is not torn apart. */
+static void collect_loops(struct translation *tr, unsigned offset, struct marks *targets,
+                          struct marks *loops)
+{
+    struct extent extent = {offset, PAGE_SIZE};
+
+    if (tr->count == unit_limit(tr))
+        exclude_loop(tr, &extent, offset);
+    include_loop(tr, &extent, offset);
+    if (extent.first == offset && extent.end == PAGE_SIZE)
+        return;
+    collect_extent(tr, extent, targets, loops);
+    extent.first = offset;
+    if (find_insn(tr, offset) < 0)
+        collect_extent(tr, extent, targets, loops);
+}
+
 static void collect(struct translation *tr, unsigned offset)
 {
     struct marks targets = {0}; /* of jumps forwards, and backwards */
     struct marks loops = {0};
 
-    collect_from(tr, offset, &targets, &loops);
-    if (tr->is_user && tr->count && find_skipped_loops(tr, &loops, &targets))
-        collect_from(tr, offset, &targets, &loops);
+    mark(&targets, offset);
+    collect_extent(tr, (struct extent){offset, PAGE_SIZE}, &targets, &loops);
+    if (tr->is_user && tr->count)
+        collect_loops(tr, offset, &targets, &loops);
     find_selects(tr, &targets, &loops);
     for (unsigned i = 0; i < tr->count; i++) {
         struct translated_insn *slot = &tr->insns[i];
@@ -978,6 +1123,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     tr->known_words = 0;
     tr->access_count = 0;
     tr->is_user = t->options.user;
+    tr->is_decoded = (struct marks){0};
     clear_locals(tr);
     if (!read_source(tr))
         return NULL;
@@ -989,6 +1135,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
         tr->insns[0].label = tr->insns[0].code = tr->e.out->at;
         tr->insns[0].cold = tr->e.cold.at;
         emit_straddling(tr, offset);
+        tr->index_at[offset / 2] = 0;
         tr->count = 1;
         tr->insns[0].insn.length = 2;
     } else {
@@ -1006,5 +1153,5 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     publish(tr, unit);
     listing_add(tr, unit);
     t->stats.translate_ns += clock_monotonic_ns() - start;
-    return t->map.exec + cache_offset(tr, tr->insns[0].label);
+    return t->map.exec + cache_offset(tr, tr->insns[find_insn(tr, offset)].label);
 }

@@ -66,6 +66,8 @@ struct access_site {
     uint16_t offset; /* of the guest instruction in its page */
 };
 
+_Static_assert(UNIT_MAX_INSNS <= UINT8_MAX, "index_at holds it");
+
 struct translation {
     struct emitter e;
     struct translator *t;
@@ -107,6 +109,12 @@ struct translation {
      * is code. */
     uint8_t source[PAGE_SIZE + 2];
     unsigned source_size;
+    /* By half an offset: which of insns is there, if that is what its offset says, too. */
+    uint8_t index_at[PAGE_SIZE / 2];
+    /* Instructions of the page that have been decoded, by half their offset: most are looked
+     * at more than once. */
+    struct marks is_decoded;
+    struct insn decoded[PAGE_SIZE / 2];
 };
 
 /* Translates one instruction; false: leave it to the interpreter. What it emitted
@@ -169,6 +177,10 @@ void leave_unit(struct translation *tr);
 void pay_pending(struct translation *tr);
 /* For what slow paths need to know about the current instruction. */
 uint32_t info_of(const struct translation *tr);
+/* Index of the unit's instruction at `offset`, -1 if it has none there. */
+int find_insn(const struct translation *tr, int64_t offset);
+/* Whether it may jump backwards, to where pc + imm is. */
+bool is_backward(const struct insn *insn);
 /* Emits the call that leaves the current instruction to the interpreter. */
 void emit_fallback(struct translation *tr, const struct insn *insn);
 /* The same in the cold part, for an instruction whose fast path went wrong; comes

@@ -117,8 +117,8 @@ static bool emit_cut_out(struct translation *tr, const struct insn *insn)
     unsigned width = (64 - (unsigned)insn->imm) / 8; /* of what is cut out, in bytes */
     bool is_cut = insn->imm == 32 || insn->imm == 48 || insn->imm == 56;
 
-    if (!is_cut || !next || next->op != OP_srli || next->rd != insn->rd ||
-        next->rs1 != insn->rd || next->imm > insn->imm)
+    if (!is_cut || !next || next->op != OP_srli || next->rd != insn->rd || next->rs1 != insn->rd ||
+        next->imm > insn->imm)
         return false;
     int left = insn->imm - next->imm;
     if (left && width != 4)
@@ -138,8 +138,8 @@ static bool emit_scaled_add(struct translation *tr, const struct insn *insn)
 {
     const struct insn *next = next_insn(tr);
 
-    if (insn->imm == 0 || insn->imm > 3 || !next || next->op != OP_add ||
-        next->rd != insn->rd || (next->rs1 == insn->rd) == (next->rs2 == insn->rd))
+    if (insn->imm == 0 || insn->imm > 3 || !next || next->op != OP_add || next->rd != insn->rd ||
+        (next->rs1 == insn->rd) == (next->rs2 == insn->rd))
         return false;
     unsigned other = next->rs1 == insn->rd ? next->rs2 : next->rs1;
     if (other == 0 || local_x(tr, other) == NO_REGISTER)
