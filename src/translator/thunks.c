@@ -23,7 +23,7 @@ static bool is_lost_in_calls(unsigned host)
 
 static void move_pinned(struct maker *m, enum x86_op op, bool all)
 {
-    for (unsigned i = 0; i < PINNED_COUNT; i++)
+    for (unsigned i = 0; i < pinned_count(m->t->options.user); i++)
         if (all || is_lost_in_calls(pinned_registers[i].host))
             emit_rm(&m->e, op, 8, pinned_registers[i].host, guest_x(pinned_registers[i].guest));
 }

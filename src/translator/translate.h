@@ -58,7 +58,7 @@ struct local_register {
     uint8_t home; /* what it holds here */
     bool is_written;
 };
-#define MAX_LOCALS 6
+#define MAX_LOCALS 8
 
 /* A host instruction that accesses guest memory directly. */
 struct access_site {
@@ -153,7 +153,7 @@ void copy_x(struct translation *tr, unsigned host, unsigned reg);
 /* op host, guest register (which may be in memory). Not for x0. */
 void with_x(struct translation *tr, enum x86_op op, unsigned width, unsigned host, unsigned reg);
 
-/* The same as pinned_x, in this unit. */
+/* The host register that holds guest integer register `reg` in this unit, or NO_REGISTER. */
 static inline unsigned local_x(const struct translation *tr, unsigned reg)
 {
     return tr->map[reg];

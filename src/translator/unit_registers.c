@@ -5,18 +5,20 @@
  * whose faults find their way to a stub of the unit. */
 #include "translator/translate.h"
 
+#include <string.h>
+
 /* One use in a loop counts as this many around it. */
 #define LOOP_WEIGHT     8
 #define MOST_WEIGHT     512
 /* Uses in the loop that pay for a load and a store on the way in and out, and for two. */
-#define WORTH_FREE      (2 * LOOP_WEIGHT)
 #define WORTH_EXCHANGED (3 * LOOP_WEIGHT)
 
 void clear_locals(struct translation *tr)
 {
     tr->local_count = 0;
-    for (unsigned reg = 0; reg < 32; reg++)
-        tr->map[reg] = (uint8_t)pinned_x(reg);
+    memset(tr->map, NO_REGISTER, sizeof(tr->map));
+    for (unsigned i = 0; i < pinned_count(tr->is_user); i++)
+        tr->map[pinned_registers[i].guest] = pinned_registers[i].host;
 }
 
 void enter_unit(struct translation *tr)
@@ -123,7 +125,7 @@ static unsigned least_used(const struct translation *tr, const struct register_u
 {
     unsigned best = 0;
 
-    for (unsigned i = 0; i < PINNED_COUNT; i++) {
+    for (unsigned i = 0; i < pinned_count(tr->is_user); i++) {
         unsigned reg = pinned_registers[i].guest;
         if (tr->map[reg] == pinned_registers[i].host &&
             (best == 0 || use->weight[reg] < use->weight[best]))
@@ -149,12 +151,8 @@ void plan_registers(struct translation *tr)
     if (!tr->is_user || tr->t->options.no_local_registers || !weigh(tr, weights))
         return;
     count_uses(tr, weights, &use);
-    unsigned home = most_used(tr, &use);
-    if (use.weight[home] < WORTH_FREE + 2 * use.detours)
-        return;
-    give(tr, ICOUNT, 0, home, &use); /* there are no instructions to be counted */
     while (tr->local_count < MAX_LOCALS) {
-        home = most_used(tr, &use);
+        unsigned home = most_used(tr, &use);
         unsigned away = least_used(tr, &use);
         if (away == 0 ||
             use.weight[home] < 2 * use.weight[away] + WORTH_EXCHANGED + 4 * use.detours)
