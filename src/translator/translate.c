@@ -389,6 +389,16 @@ static bool translate_jal(struct translation *tr, const struct insn *insn)
     return true;
 }
 
+/* Whether host register `base` holds something else at the end of jalr. */
+static bool is_changed(const struct translation *tr, const struct insn *insn, unsigned base)
+{
+    bool changed = insn->rd && target_x(tr, insn->rd, RCX) == base;
+
+    for (unsigned i = 0; i < tr->local_count; i++)
+        changed |= tr->locals[i].host == base;
+    return changed;
+}
+
 static bool translate_jalr(struct translation *tr, const struct insn *insn)
 {
     unsigned offset = tr->insns[tr->at].offset;
@@ -396,15 +406,10 @@ static bool translate_jalr(struct translation *tr, const struct insn *insn)
     if (!tr->has_compressed)
         return false; /* may trap for a misaligned target */
     unsigned base = get_x(tr, insn->rs1, RAX);
-    if (tr->is_user && insn->rd == 0 && insn->imm == 0 && !tr->local_count) {
-        tr->pending++;
-        emit_user_jump(tr, base, true);
-        tr->ended = true;
-        return true;
-    }
+    bool stays = tr->is_user && insn->imm == 0 && !is_changed(tr, insn, base);
     if (insn->imm)
         emit_rm(&tr->e, X86_LEA, 8, RAX, at_register(base, insn->imm));
-    else if (base != RAX)
+    else if (base != RAX && !stays)
         emit_rr(&tr->e, X86_MOV, 8, RAX, base);
     if (!tr->is_user)
         emit_ri(&tr->e, X86_AND_IMM, 8, RAX, -2);
@@ -416,7 +421,10 @@ static bool translate_jalr(struct translation *tr, const struct insn *insn)
     tr->pending++;
     pay_pending(tr);
     leave_unit(tr);
-    emit_jump_rax(tr, true);
+    if (stays)
+        emit_user_jump(tr, base, true);
+    else
+        emit_jump_rax(tr, true);
     tr->ended = true;
     return true;
 }
@@ -444,6 +452,9 @@ static void emit_compare(struct translation *tr, const struct insn *insn)
     bool in_memory =
         insn->rs1 && local_x(tr, insn->rs1) == NO_REGISTER && !rax_holds(tr, insn->rs1);
 
+    if (insn->rs2 == 0 && insn->rs1 == tr->flags_of && tr->flags_at == tr->e.out->at &&
+        (insn->op == OP_beq || insn->op == OP_bne))
+        return;
     if (in_memory && insn->rs2 == 0) {
         emit_mi(&tr->e, X86_CMP_IMM, 8, guest_x(insn->rs1), 0);
         return;
@@ -913,7 +924,7 @@ static void translate_insns(struct translation *tr)
             pay_pending(tr);
             tr->known_boxed = 0;
             tr->known_words = 0;
-            tr->rax_at = NULL;
+            tr->rax_at = tr->flags_at = NULL;
             if (slot->is_loop)
                 emit_align(&tr->e, LOOP_ALIGNMENT);
             slot->label = tr->e.out->at;
@@ -1118,7 +1129,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     tr->context = context;
     tr->fp_on = context & CONTEXT_FP_ON;
     tr->has_compressed = extension_set_has(extensions, EXT_C);
-    tr->rax_at = NULL;
+    tr->rax_at = tr->flags_at = NULL;
     tr->count = tr->pending = tr->fixup_count = tr->link_count = tr->known_boxed = 0;
     tr->known_words = 0;
     tr->access_count = 0;

@@ -87,6 +87,9 @@ struct translation {
     /* rax holds guest register `rax_guest` (of those without a host register) where
      * hot code ends at `rax_at`: behind anything emitted since, it may not. */
     unsigned rax_guest;
+    /* ZF tells whether guest register `flags_of` is zero where hot code ends at `flags_at`. */
+    unsigned flags_of;
+    const uint8_t *flags_at;
     bool puts_last; /* the current instruction ends with put_x, on all ways */
     const uint8_t *rax_at;
     /* Integer registers that hold a sign-extended word, bit each; and one whose upper half

@@ -42,6 +42,13 @@ static void finish(struct translation *tr, const struct insn *insn, unsigned hos
     put_x(tr, insn->rd, host);
 }
 
+/* After finish: the flags are of the operation that made rd, and nothing has changed them. */
+static void keep_flags(struct translation *tr, const struct insn *insn)
+{
+    tr->flags_of = insn->rd;
+    tr->flags_at = tr->e.out->at;
+}
+
 static bool is_commutative(unsigned op)
 {
     return op == X86_ADD || op == X86_AND || op == X86_OR || op == X86_XOR || op == X86_IMUL;
@@ -73,6 +80,10 @@ static void emit_binary(struct translation *tr, const struct insn *insn)
     } else {
         copy_x(tr, target, a);
         with_x(tr, op, row->width, target, b);
+        finish(tr, insn, target, row->width);
+        if (op != X86_IMUL)
+            keep_flags(tr, insn);
+        return;
     }
     finish(tr, insn, target, row->width);
 }
@@ -98,9 +109,12 @@ static void emit_addi(struct translation *tr, const struct insn *insn)
         emit_rr(&tr->e, X86_MOVSXD, 8, target, source);
     else if (insn->imm == 0)
         copy_x(tr, target, insn->rs1);
-    else if (target == source && row->width == 8)
+    else if (target == source && row->width == 8) {
         emit_ri(&tr->e, X86_ADD_IMM, 8, target, insn->imm);
-    else
+        put_x(tr, insn->rd, target);
+        keep_flags(tr, insn);
+        return;
+    } else
         emit_rm(&tr->e, X86_LEA, row->width, target, at_register(source, insn->imm));
     if (insn->imm == 0)
         put_x(tr, insn->rd, target);
@@ -175,6 +189,8 @@ static void emit_immediate(struct translation *tr, const struct insn *insn)
     /* A logical shift leaves no sign to extend. */
     bool is_positive = insn->op == OP_srliw && insn->imm != 0;
     finish(tr, insn, target, is_positive ? 8 : row->width);
+    if (row->op == X86_AND_IMM || row->op == X86_OR_IMM || row->op == X86_XOR_IMM)
+        keep_flags(tr, insn);
 }
 
 /* Constants and addresses are made of two instructions. If the next adds to what the

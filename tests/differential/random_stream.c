@@ -439,10 +439,31 @@ static void stored_word_idiom(struct random *random, struct unit *unit)
     add(unit, &store);
 }
 
+/* A result that is compared with zero right away. */
+static void zero_idiom(struct random *random, struct unit *unit)
+{
+    static const uint16_t ops[] = {OP_andi, OP_andi,  OP_addi, OP_add,  OP_sub,  OP_subw,
+                                   OP_addw, OP_addiw, OP_and,  OP_or,   OP_xori, OP_ori,
+                                   OP_xor,  OP_mul,   OP_mulw, OP_srliw};
+    struct insn first = near_fields(random, ops[below(random, ARRAY_LEN(ops))]);
+    struct insn branch = near_fields(random, below(random, 2) ? OP_beq : OP_bne);
+
+    if (below(random, 2))
+        first.rs1 = first.rd;
+    branch.rs1 = first.rd;
+    branch.rs2 = 0;
+    branch.imm = 8;
+    unit->op = branch.op;
+    add(unit, &first);
+    add(unit, &branch);
+    plain_unit(random, unit, OP_xori);
+}
+
 static void idiom_unit(struct random *random, struct unit *unit)
 {
     static void (*const idioms[])(struct random *, struct unit *) = {
-        select_idiom, select_idiom, shift_idiom, shift_idiom, word_idiom, stored_word_idiom};
+        select_idiom, select_idiom, shift_idiom, shift_idiom,
+        zero_idiom,   zero_idiom,   word_idiom,  stored_word_idiom};
 
     idioms[below(random, ARRAY_LEN(idioms))](random, unit);
 }
