@@ -54,7 +54,7 @@ struct pending_link {
  * executed. */
 struct local_register {
     uint8_t host;
-    uint8_t away; /* what it holds elsewhere, in memory meanwhile; 0: nothing */
+    uint8_t away; /* what it holds elsewhere, in memory meanwhile */
     uint8_t home; /* what it holds here */
     bool is_written;
 };
@@ -162,6 +162,20 @@ static inline unsigned local_x(const struct translation *tr, unsigned reg)
     return tr->map[reg];
 }
 
+/* ---- which instructions (collect.c) ---- */
+
+/* Fills insns with those of the unit for `offset`, which is one of them unless no whole
+ * instruction is there; marks entries, loops and selects. */
+void collect_unit(struct translation *tr, unsigned offset);
+/* Whether control does not reach what follows the instruction. */
+bool ends_unit(const struct insn *insn);
+/* Whether it may jump backwards, to where pc + imm is. */
+bool is_backward(const struct insn *insn);
+static inline bool is_near(int64_t offset)
+{
+    return offset >= 0 && offset < (int64_t)PAGE_SIZE;
+}
+
 /* ---- registers of the unit (unit_registers.c) ---- */
 
 /* Decides which guest registers have host registers in this unit: in loops of process
@@ -182,8 +196,6 @@ void pay_pending(struct translation *tr);
 uint32_t info_of(const struct translation *tr);
 /* Index of the unit's instruction at `offset`, -1 if it has none there. */
 int find_insn(const struct translation *tr, int64_t offset);
-/* Whether it may jump backwards, to where pc + imm is. */
-bool is_backward(const struct insn *insn);
 /* Emits the call that leaves the current instruction to the interpreter. */
 void emit_fallback(struct translation *tr, const struct insn *insn);
 /* The same in the cold part, for an instruction whose fast path went wrong; comes

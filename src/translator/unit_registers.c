@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Registers of one unit. All code agrees on ten guest registers that have host registers
+ * Registers of one unit. All code agrees on eleven guest registers that have host registers
  * (registers.h); a loop that uses others more gets those, and its unit puts everything
- * back where it is left. Only in process VMs, whose accesses leave host registers free and
- * whose faults find their way to a stub of the unit. */
+ * back where it is left. Only in process VMs, whose faults find their way to a stub of the
+ * unit. What is gained and lost is weighed by how deep in loops it is (ADR 0042). */
 #include "translator/translate.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@
 /* One use in a loop counts as this many around it. */
 #define LOOP_WEIGHT     8
 #define MOST_WEIGHT     512
-/* Uses in the loop that pay for a load and a store on the way in and out, and for two. */
+/* Uses in the loop that pay for two loads and two stores on the way in and out. */
 #define WORTH_EXCHANGED (3 * LOOP_WEIGHT)
 
 void clear_locals(struct translation *tr)
@@ -25,8 +25,7 @@ void enter_unit(struct translation *tr)
 {
     for (unsigned i = 0; i < tr->local_count; i++) {
         const struct local_register *local = &tr->locals[i];
-        if (local->away)
-            emit_rm(&tr->e, X86_MOV_STORE, 8, local->host, guest_x(local->away));
+        emit_rm(&tr->e, X86_MOV_STORE, 8, local->host, guest_x(local->away));
         emit_rm(&tr->e, X86_MOV, 8, local->host, guest_x(local->home));
     }
 }
@@ -37,8 +36,7 @@ void leave_unit(struct translation *tr)
         const struct local_register *local = &tr->locals[i];
         if (local->is_written)
             emit_rm(&tr->e, X86_MOV_STORE, 8, local->host, guest_x(local->home));
-        if (local->away)
-            emit_rm(&tr->e, X86_MOV, 8, local->host, guest_x(local->away));
+        emit_rm(&tr->e, X86_MOV, 8, local->host, guest_x(local->away));
     }
 }
 
@@ -140,12 +138,12 @@ static void give(struct translation *tr, unsigned host, unsigned away, unsigned 
     tr->locals[tr->local_count++] =
         (struct local_register){(uint8_t)host, (uint8_t)away, (uint8_t)home, use->is_written[home]};
     tr->map[home] = (uint8_t)host;
-    tr->map[away] = NO_REGISTER; /* x0 has none anyway */
+    tr->map[away] = NO_REGISTER;
 }
 
 void plan_registers(struct translation *tr)
 {
-    uint16_t weights[UNIT_MAX_INSNS];
+    uint16_t weights[UNIT_MAX_INSNS] = {0};
     struct register_use use = {0};
 
     if (!tr->is_user || tr->t->options.no_local_registers || !weigh(tr, weights))
