@@ -216,6 +216,7 @@ struct thunks {
     const uint8_t *jumpy;                                      /* ecx: info */
     const uint8_t *poll_at;                                    /* rax: pc */
     const uint8_t *jump_miss;                                  /* rax: pc */
+    const uint8_t *jump_user;       /* rax: pc, bit 0 to be cleared; looks at the limit */
     const uint8_t *link;            /* called; followed by struct link_data */
     const uint8_t *load;            /* called; rax: address, ecx: info */
     const uint8_t *store;           /* called; rax: address, rdx: value, ecx: info */

@@ -2,7 +2,7 @@
  * Which host register holds what while host code runs.
  *
  *     rbp   struct translated_hart + HART_BIAS, so that x1-x31 have short displacements
- *     r15   icount
+ *     r15   icount; of process VMs, which count nothing, an eleventh guest register
  *     rsp   translated_hart.stack; a multiple of 16
  *     rax rcx rdx, xmm0-xmm2      free
  *     ten integer and thirteen FP registers hold guest registers all the time; the
@@ -17,15 +17,21 @@
 #define HART_REG  RBP
 #define ICOUNT    R15
 
-#define PINNED_COUNT 10
+#define PINNED_COUNT      10
+#define USER_PINNED_COUNT 11
 struct pinned {
     uint8_t guest;
     uint8_t host;
 };
-static const struct pinned pinned_registers[PINNED_COUNT] = {
-    {15, RBX}, {14, RSI}, {10, RDI}, {13, R8}, {2, R9},
-    {8, R10},  {11, R11}, {12, R14}, {9, R12}, {1, R13},
+static const struct pinned pinned_registers[USER_PINNED_COUNT] = {
+    {15, RBX}, {14, RSI}, {10, RDI}, {13, R8}, {2, R9},      {8, R10},
+    {11, R11}, {12, R14}, {9, R12},  {1, R13}, {18, ICOUNT},
 };
+
+static inline unsigned pinned_count(bool is_user)
+{
+    return is_user ? USER_PINNED_COUNT : PINNED_COUNT;
+}
 
 /* Guest FP register of xmm3 and up: fa0-fa7, ft0-ft2, fs0, fs1. */
 #define PINNED_FP_FIRST 3
@@ -44,19 +50,6 @@ static inline struct host_memory guest_x(unsigned reg)
 static inline struct host_memory guest_f(unsigned reg)
 {
     return at_register(HART_REG, (int64_t)(offsetof(struct hart, f) + 8 * (size_t)reg) - HART_BIAS);
-}
-
-/* The host register that holds guest integer register `reg`, or NO_REGISTER. */
-static inline unsigned pinned_x(unsigned reg)
-{
-    static const uint8_t map[32] = {
-        NO_REGISTER, R13,         R9,          NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER,
-        NO_REGISTER, R10,         R12,         RDI,         R11,         R14,         R8,
-        RSI,         RBX,         NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER,
-        NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER,
-        NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER,
-    };
-    return map[reg];
 }
 
 #define NO_XMM 16

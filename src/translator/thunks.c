@@ -23,7 +23,7 @@ static bool is_lost_in_calls(unsigned host)
 
 static void move_pinned(struct maker *m, enum x86_op op, bool all)
 {
-    for (unsigned i = 0; i < PINNED_COUNT; i++)
+    for (unsigned i = 0; i < pinned_count(m->t->options.user); i++)
         if (all || is_lost_in_calls(pinned_registers[i].host))
             emit_rm(&m->e, op, 8, pinned_registers[i].host, guest_x(pinned_registers[i].guest));
 }
@@ -316,6 +316,10 @@ void thunks_make(struct translator *t)
     thunks->exit_find = make_exit(&m, LEAVE_FIND, stored);
     thunks->exit_poll = make_exit(&m, LEAVE_POLL, stored);
     thunks->poll_here = make_polls(&m, thunks);
+    thunks->jump_user = here(&m);
+    emit_ri(&m.e, X86_AND_IMM, 8, RAX, -2);
+    emit_mi(&m.e, X86_CMP_IMM, 8, HART_FIELD(limit), 0);
+    emit_jcc(&m.e, IF_EQUAL, thunks->poll_at);
     thunks->jump_miss = here(&m);
     make_light_jump(&m, (uintptr_t)runtime_find, thunks->exit_find);
     thunks->link = here(&m);

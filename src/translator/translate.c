@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * From guest code to a unit: which instructions it takes, the order of their
- * translation, and the jumps between them. */
+ * From guest code to a unit: the order of translation, and the jumps between instructions and
+ * units. */
 #include "translator/translate.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/endian.h"
 #include "host/clock.h"
 #include "port/user_memory.h"
 #include "translator/listing.h"
 
-#define DEFAULT_UNIT_LIMIT 96
-/* Of a process VM: whole loops profit from registers of their own. */
-#define USER_UNIT_LIMIT    144
 /* Of the first instruction of a loop: what the host fetches at a time. */
-#define LOOP_ALIGNMENT     16
-/* A unit whose accesses are each checked by themselves is left again soon. */
-#define UNGROUPED_LIMIT    24
+#define LOOP_ALIGNMENT 16
 
 /* ---- guest registers ---- */
 
@@ -173,13 +167,12 @@ void emit_jcc_cold(struct translation *tr, enum condition condition)
     to_cold(tr);
 }
 
-/* Index of the unit's instruction at `offset`, -1 if it has none there. */
-static int find_insn(const struct translation *tr, int64_t offset)
+int find_insn(const struct translation *tr, int64_t offset)
 {
-    for (unsigned i = 0; i < tr->count; i++)
-        if ((int64_t)tr->insns[i].offset == offset)
-            return (int)i;
-    return -1;
+    if (offset < 0 || offset >= (int64_t)PAGE_SIZE)
+        return -1;
+    unsigned index = tr->index_at[offset / 2];
+    return index < tr->count && (int64_t)tr->insns[index].offset == offset ? (int)index : -1;
 }
 
 static uint8_t *emit_jump(struct translation *tr, int condition, const uint8_t *target)
@@ -286,23 +279,35 @@ void emit_address(struct translation *tr, unsigned host, int64_t offset)
     ((int64_t)(offsetof(struct translated_hart, jumps) + offsetof(struct jump_entry, member)) - \
      HART_BIAS)
 
-/* Of a process VM: the context is a constant of the unit, most often with tag 0, and
- * nobody asks for the page. */
-static void emit_user_jump_rax(struct translation *tr)
+/* Jumps of a process VM to the address in `target`, whose lowest bit does not count: nothing
+ * in the jump cache is odd, so only the cold part looks. The context is a constant of the unit,
+ * most often with tag 0, and nobody asks for the page. */
+static void emit_user_jump(struct translation *tr, unsigned target, bool polls)
 {
     struct emitter *e = &tr->e;
     uint64_t tag = context_user_tag(tr->context);
-    unsigned wanted = RAX;
+    unsigned wanted = target;
+    const uint8_t *miss = tr->t->thunks.jump_user;
 
-    emit_rr(e, X86_MOV, 4, RCX, RAX);
+    if (target != RAX) {
+        struct code_stream *out = e->out;
+        to_cold(tr);
+        miss = e->out->at;
+        emit_rr(e, X86_MOV, 8, RAX, target);
+        emit_jmp(e, tr->t->thunks.jump_user);
+        e->out = out;
+    }
+    if (polls)
+        emit_jcc(e, condition_not(emit_limit_check(tr)), miss);
+    emit_rr(e, X86_MOV, 4, RCX, target);
     emit_ri(e, X86_AND_IMM, 4, RCX, (USER_JUMP_CACHE_SIZE - 1) * 2);
     if (tag) {
         emit_constant(e, RDX, tag);
-        emit_rr(e, X86_XOR, 8, RDX, RAX);
+        emit_rr(e, X86_XOR, 8, RDX, target);
         wanted = RDX;
     }
     emit_rm(e, X86_CMP_STORE, 8, wanted, at_index(HART_REG, RCX, 3, JUMP_FIELD(tag)));
-    emit_jcc(e, IF_NOT_EQUAL, tr->t->thunks.jump_miss);
+    emit_jcc(e, IF_NOT_EQUAL, miss);
     emit_m(e, X86_JMP_R, 8, at_index(HART_REG, RCX, 3, JUMP_FIELD(code)));
 }
 _Static_assert(sizeof(struct jump_entry) == 16, "half an address times eight finds it");
@@ -312,12 +317,12 @@ void emit_jump_rax(struct translation *tr, bool polls)
     struct emitter *e = &tr->e;
     struct code_stream *out = e->out;
 
-    if (polls)
-        emit_jcc(e, condition_not(emit_limit_check(tr)), tr->t->thunks.poll_at);
     if (tr->is_user) {
-        emit_user_jump_rax(tr);
+        emit_user_jump(tr, RAX, polls);
         return;
     }
+    if (polls)
+        emit_jcc(e, condition_not(emit_limit_check(tr)), tr->t->thunks.poll_at);
     /* Entry (va / 2) % size, 16 bytes each. */
     if (tr->features->bmi2) {
         emit_rri(e, X86_RORX, 4, RCX, RAX, 29);
@@ -337,11 +342,6 @@ void emit_jump_rax(struct translation *tr, bool polls)
 }
 
 /* ---- jumps ---- */
-
-static bool is_near(int64_t offset)
-{
-    return offset >= 0 && offset < (int64_t)PAGE_SIZE;
-}
 
 /* Whether a jump there can be patched to lead straight to its target. */
 static bool is_linkable(const struct translation *tr, int64_t offset)
@@ -378,6 +378,16 @@ static bool translate_jal(struct translation *tr, const struct insn *insn)
     return true;
 }
 
+/* Whether host register `base` holds something else at the end of jalr. */
+static bool is_changed(const struct translation *tr, const struct insn *insn, unsigned base)
+{
+    bool changed = insn->rd && target_x(tr, insn->rd, RCX) == base;
+
+    for (unsigned i = 0; i < tr->local_count; i++)
+        changed |= tr->locals[i].host == base;
+    return changed;
+}
+
 static bool translate_jalr(struct translation *tr, const struct insn *insn)
 {
     unsigned offset = tr->insns[tr->at].offset;
@@ -385,11 +395,13 @@ static bool translate_jalr(struct translation *tr, const struct insn *insn)
     if (!tr->has_compressed)
         return false; /* may trap for a misaligned target */
     unsigned base = get_x(tr, insn->rs1, RAX);
+    bool stays = tr->is_user && insn->imm == 0 && !is_changed(tr, insn, base);
     if (insn->imm)
         emit_rm(&tr->e, X86_LEA, 8, RAX, at_register(base, insn->imm));
-    else if (base != RAX)
+    else if (base != RAX && !stays)
         emit_rr(&tr->e, X86_MOV, 8, RAX, base);
-    emit_ri(&tr->e, X86_AND_IMM, 8, RAX, -2);
+    if (!tr->is_user)
+        emit_ri(&tr->e, X86_AND_IMM, 8, RAX, -2);
     if (insn->rd) {
         unsigned host = target_x(tr, insn->rd, RCX);
         emit_address(tr, host, (int64_t)offset + insn->length);
@@ -398,7 +410,10 @@ static bool translate_jalr(struct translation *tr, const struct insn *insn)
     tr->pending++;
     pay_pending(tr);
     leave_unit(tr);
-    emit_jump_rax(tr, true);
+    if (stays)
+        emit_user_jump(tr, base, true);
+    else
+        emit_jump_rax(tr, true);
     tr->ended = true;
     return true;
 }
@@ -426,6 +441,9 @@ static void emit_compare(struct translation *tr, const struct insn *insn)
     bool in_memory =
         insn->rs1 && local_x(tr, insn->rs1) == NO_REGISTER && !rax_holds(tr, insn->rs1);
 
+    if (insn->rs2 == 0 && insn->rs1 == tr->flags_of && tr->flags_at == tr->e.out->at &&
+        (insn->op == OP_beq || insn->op == OP_bne))
+        return;
     if (in_memory && insn->rs2 == 0) {
         emit_mi(&tr->e, X86_CMP_IMM, 8, guest_x(insn->rs1), 0);
         return;
@@ -441,11 +459,68 @@ static void emit_compare(struct translation *tr, const struct insn *insn)
         with_x(tr, X86_CMP, 8, a, insn->rs2);
 }
 
+/* The conditional move that makes its move where the condition does not hold. */
+static enum x86_op move_unless(int condition)
+{
+    switch (condition) {
+    case IF_EQUAL:
+        return X86_CMOVNE;
+    case IF_NOT_EQUAL:
+        return X86_CMOVE;
+    case IF_LESS:
+        return X86_CMOVGE;
+    case IF_GREATER_EQUAL:
+        return X86_CMOVL;
+    case IF_BELOW:
+        return X86_CMOVAE;
+    default:
+        return X86_CMOVB;
+    }
+}
+
+/* A branch over one move: what RV64GC has for a conditional move. Compilers make one of
+ * minima and the like, whose branches nothing predicts. */
+static void translate_select(struct translation *tr, const struct insn *insn)
+{
+    enum x86_op op = move_unless(branch_condition(insn->op));
+    const struct insn *move = &tr->insns[tr->at + 1].insn;
+    unsigned source = move->op != OP_add || move->rs1 ? move->rs1 : move->rs2;
+    bool extends = move->op == OP_addiw && source && !(tr->known_words >> source & 1);
+    bool was_word = tr->known_words >> move->rd & 1;
+
+    emit_compare(tr, insn);
+    unsigned host = local_x(tr, move->rd);
+    if (host == NO_REGISTER) {
+        host = RAX;
+        emit_rm(&tr->e, X86_MOV, 8, host, guest_x(move->rd));
+    }
+    if (source == 0 || extends) {
+        if (extends)
+            with_x(tr, X86_MOVSXD, 8, RCX, source);
+        else
+            emit_constant(&tr->e, RCX, 0);
+        emit_rr(&tr->e, op, 8, host, RCX);
+    } else {
+        with_x(tr, op, 8, host, source);
+    }
+    tr->puts_last = false;
+    put_x(tr, move->rd, host);
+    take_next(tr);
+    tr->pending++;
+    tr->rax_at = NULL;
+    if (!was_word)
+        tr->half_made = move->rd; /* it may be what it was */
+}
+
 static bool translate_branch(struct translation *tr, const struct insn *insn)
 {
     int64_t target = (int64_t)tr->insns[tr->at].offset + insn->imm;
     int condition = branch_condition(insn->op);
 
+    if (tr->insns[tr->at].is_select) {
+        translate_select(tr, insn);
+        return true;
+    }
     if (!target_is_aligned(tr, insn))
         return false;
     tr->pending++;
@@ -460,135 +535,6 @@ static bool translate_branch(struct translation *tr, const struct insn *insn)
     emit_jump_rax(tr, insn->imm <= 0);
     to_hot(tr);
     return true;
-}
-
-/* ---- which instructions ---- */
-
-static bool ends_unit(const struct insn *insn)
-{
-    switch (insn->op) {
-    case OP_illegal:
-    case OP_ecall:
-    case OP_ebreak:
-    case OP_mret:
-    case OP_sret:
-        return true;
-    case OP_jal:
-    case OP_jalr:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Calls come back, most of the time. */
-static bool is_call(const struct insn *insn)
-{
-    return (insn->op == OP_jal || insn->op == OP_jalr) && (insn->rd == 1 || insn->rd == 5);
-}
-
-/* Decodes from `offset` on; returns false where no whole instruction is left. */
-static bool decode_at(const struct translation *tr, unsigned offset, struct insn *insn)
-{
-    const uint8_t *at = tr->source + offset;
-    uint32_t raw = load_le16(at);
-
-    if ((raw & 3) == 3) {
-        if (offset + 4 > tr->source_size)
-            return false;
-        raw |= (uint32_t)load_le16(at + 2) << 16;
-    }
-    *insn = isa_decode(raw, tr->extensions);
-    return true;
-}
-
-static int next_mark(const struct marks *marks, unsigned from)
-{
-    for (unsigned offset = from; offset < PAGE_SIZE; offset += 2)
-        if (is_marked(marks, offset))
-            return (int)offset;
-    return -1;
-}
-
-static bool has_code(const struct translation *tr, unsigned offset)
-{
-    if (!is_marked(&tr->page->entered, offset))
-        return false;
-    return cache_find(tr->t, entry_key(tr->page->gpa + offset, tr->context)) != NULL;
-}
-
-/* Takes the instructions that follow each other in memory, going on behind a jump at the
- * next of `targets`, to which jumps forwards add theirs, or where a call returns to. */
-static void collect_from(struct translation *tr, unsigned offset, struct marks *targets,
-                         struct marks *loops)
-{
-    unsigned limit = tr->t->options.unit_limit;
-    bool after_jump = false;
-
-    tr->count = 0;
-    if (limit == 0 || limit >= UNIT_MAX_INSNS)
-        limit = tr->is_user ? USER_UNIT_LIMIT : DEFAULT_UNIT_LIMIT;
-    if (tr->context & CONTEXT_UNGROUPED)
-        limit = MIN(limit, UNGROUPED_LIMIT);
-    while (tr->count < limit && offset < PAGE_SIZE) {
-        struct translated_insn *slot = &tr->insns[tr->count];
-        if (tr->count && has_code(tr, offset))
-            break;
-        *slot = (struct translated_insn){.offset = (uint16_t)offset, .is_entry = after_jump};
-        if (!decode_at(tr, offset, &slot->insn))
-            break;
-        const struct insn *insn = &slot->insn;
-        tr->count++;
-        int64_t target = (int64_t)offset + insn->imm;
-        if ((isa_ops[insn->op].flags & (IS_BRANCH | IS_JUMP)) && insn->op != OP_jalr &&
-            is_near(target))
-            mark(target > (int64_t)offset ? targets : loops, (unsigned)target);
-        offset += insn->length;
-        after_jump = false;
-        if (!ends_unit(insn))
-            continue;
-        after_jump = true;
-        if (is_call(insn))
-            continue;
-        int next = next_mark(targets, offset);
-        if (next < 0)
-            break;
-        offset = (unsigned)next;
-    }
-}
-
-/* Whether a loop begins where a jump has led past: it is then rotated, with its condition
- * below, and should be one unit with it. Marks such places as targets. */
-static bool find_skipped_loops(const struct translation *tr, const struct marks *loops,
-                               struct marks *targets)
-{
-    unsigned first = tr->insns[0].offset;
-    unsigned last = tr->insns[tr->count - 1].offset;
-    bool any = false;
-
-    for (int at = next_mark(loops, first); at >= 0 && (unsigned)at < last;
-         at = next_mark(loops, (unsigned)at + 2)) {
-        if (find_insn(tr, at) >= 0)
-            continue;
-        mark(targets, (unsigned)at);
-        any = true;
-    }
-    return any;
-}
-
-static void collect(struct translation *tr, unsigned offset)
-{
-    struct marks targets = {0}; /* of jumps forwards, and backwards */
-    struct marks loops = {0};
-
-    collect_from(tr, offset, &targets, &loops);
-    if (tr->is_user && tr->count && find_skipped_loops(tr, &loops, &targets))
-        collect_from(tr, offset, &targets, &loops);
-    for (unsigned i = 0; i < tr->count; i++) {
-        struct translated_insn *slot = &tr->insns[i];
-        slot->is_loop = is_marked(&loops, slot->offset);
-        slot->is_entry |= i == 0 || slot->is_loop || is_marked(&targets, slot->offset);
-    }
 }
 
 /* ---- translation ---- */
@@ -658,7 +604,7 @@ static void translate_insns(struct translation *tr)
             pay_pending(tr);
             tr->known_boxed = 0;
             tr->known_words = 0;
-            tr->rax_at = NULL;
+            tr->rax_at = tr->flags_at = NULL;
             if (slot->is_loop)
                 emit_align(&tr->e, LOOP_ALIGNMENT);
             slot->label = tr->e.out->at;
@@ -863,22 +809,24 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     tr->context = context;
     tr->fp_on = context & CONTEXT_FP_ON;
     tr->has_compressed = extension_set_has(extensions, EXT_C);
-    tr->rax_at = NULL;
+    tr->rax_at = tr->flags_at = NULL;
     tr->count = tr->pending = tr->fixup_count = tr->link_count = tr->known_boxed = 0;
     tr->known_words = 0;
     tr->access_count = 0;
     tr->is_user = t->options.user;
+    tr->is_decoded = (struct marks){0};
     clear_locals(tr);
     if (!read_source(tr))
         return NULL;
     emitter_init(&tr->e, t->map.write + t->hot_at, t->hot_end - t->hot_at,
                  t->map.write + t->cold_at, t->cold_end - t->cold_at);
-    collect(tr, offset);
+    collect_unit(tr, offset);
     if (tr->count == 0) {
         tr->insns[0] = (struct translated_insn){.offset = (uint16_t)offset, .is_entry = true};
         tr->insns[0].label = tr->insns[0].code = tr->e.out->at;
         tr->insns[0].cold = tr->e.cold.at;
         emit_straddling(tr, offset);
+        tr->index_at[offset / 2] = 0;
         tr->count = 1;
         tr->insns[0].insn.length = 2;
     } else {
@@ -896,5 +844,5 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
     publish(tr, unit);
     listing_add(tr, unit);
     t->stats.translate_ns += clock_monotonic_ns() - start;
-    return t->map.exec + cache_offset(tr, tr->insns[0].label);
+    return t->map.exec + cache_offset(tr, tr->insns[find_insn(tr, offset)].label);
 }

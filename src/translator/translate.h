@@ -32,6 +32,7 @@ struct translated_insn {
     uint16_t offset; /* in the page */
     bool is_loop;    /* jumped to from behind */
     bool is_entry;   /* jumped to: nothing is known before it */
+    bool is_select;  /* a branch over one move, which is translated with it */
     uint8_t *label;  /* once translated */
     uint8_t *code;   /* for listings: where its host code begins, */
     uint8_t *cold;   /* and the cold part of it */
@@ -53,17 +54,19 @@ struct pending_link {
  * executed. */
 struct local_register {
     uint8_t host;
-    uint8_t away; /* what it holds elsewhere, in memory meanwhile; 0: nothing */
+    uint8_t away; /* what it holds elsewhere, in memory meanwhile */
     uint8_t home; /* what it holds here */
     bool is_written;
 };
-#define MAX_LOCALS 6
+#define MAX_LOCALS 8
 
 /* A host instruction that accesses guest memory directly. */
 struct access_site {
     const uint8_t *at;
     uint16_t offset; /* of the guest instruction in its page */
 };
+
+_Static_assert(UNIT_MAX_INSNS <= UINT8_MAX, "index_at holds it");
 
 struct translation {
     struct emitter e;
@@ -84,6 +87,9 @@ struct translation {
     /* rax holds guest register `rax_guest` (of those without a host register) where
      * hot code ends at `rax_at`: behind anything emitted since, it may not. */
     unsigned rax_guest;
+    /* ZF tells whether guest register `flags_of` is zero where hot code ends at `flags_at`. */
+    unsigned flags_of;
+    const uint8_t *flags_at;
     bool puts_last; /* the current instruction ends with put_x, on all ways */
     const uint8_t *rax_at;
     /* Integer registers that hold a sign-extended word, bit each; and one whose upper half
@@ -106,6 +112,12 @@ struct translation {
      * is code. */
     uint8_t source[PAGE_SIZE + 2];
     unsigned source_size;
+    /* By half an offset: which of insns is there, if that is what its offset says, too. */
+    uint8_t index_at[PAGE_SIZE / 2];
+    /* Instructions of the page that have been decoded, by half their offset: most are looked
+     * at more than once. */
+    struct marks is_decoded;
+    struct insn decoded[PAGE_SIZE / 2];
 };
 
 /* Translates one instruction; false: leave it to the interpreter. What it emitted
@@ -130,6 +142,8 @@ bool rax_holds(const struct translation *tr, unsigned reg);
 /* Whether `insn` is one that takes its operand `reg` from rax, when it is there, and
  * overwrites it, and can not trap. */
 bool integer_consumes(const struct insn *insn, unsigned reg);
+/* Whether `insn` only copies a register, or its low half with its sign, or zero into rd. */
+bool integer_is_move(const struct insn *insn);
 /* Whether `insn` makes a sign-extended word, if `known` are those registers that hold one. */
 bool integer_makes_word(const struct insn *insn, unsigned known);
 /* The instruction that is executed right after the current one, whatever happens,
@@ -142,10 +156,24 @@ void copy_x(struct translation *tr, unsigned host, unsigned reg);
 /* op host, guest register (which may be in memory). Not for x0. */
 void with_x(struct translation *tr, enum x86_op op, unsigned width, unsigned host, unsigned reg);
 
-/* The same as pinned_x, in this unit. */
+/* The host register that holds guest integer register `reg` in this unit, or NO_REGISTER. */
 static inline unsigned local_x(const struct translation *tr, unsigned reg)
 {
     return tr->map[reg];
+}
+
+/* ---- which instructions (collect.c) ---- */
+
+/* Fills insns with those of the unit for `offset`, which is one of them unless no whole
+ * instruction is there; marks entries, loops and selects. */
+void collect_unit(struct translation *tr, unsigned offset);
+/* Whether control does not reach what follows the instruction. */
+bool ends_unit(const struct insn *insn);
+/* Whether it may jump backwards, to where pc + imm is. */
+bool is_backward(const struct insn *insn);
+static inline bool is_near(int64_t offset)
+{
+    return offset >= 0 && offset < (int64_t)PAGE_SIZE;
 }
 
 /* ---- registers of the unit (unit_registers.c) ---- */
@@ -166,6 +194,8 @@ void leave_unit(struct translation *tr);
 void pay_pending(struct translation *tr);
 /* For what slow paths need to know about the current instruction. */
 uint32_t info_of(const struct translation *tr);
+/* Index of the unit's instruction at `offset`, -1 if it has none there. */
+int find_insn(const struct translation *tr, int64_t offset);
 /* Emits the call that leaves the current instruction to the interpreter. */
 void emit_fallback(struct translation *tr, const struct insn *insn);
 /* The same in the cold part, for an instruction whose fast path went wrong; comes

@@ -42,6 +42,13 @@ static void finish(struct translation *tr, const struct insn *insn, unsigned hos
     put_x(tr, insn->rd, host);
 }
 
+/* After finish: the flags are of the operation that made rd, and nothing has changed them. */
+static void keep_flags(struct translation *tr, const struct insn *insn)
+{
+    tr->flags_of = insn->rd;
+    tr->flags_at = tr->e.out->at;
+}
+
 static bool is_commutative(unsigned op)
 {
     return op == X86_ADD || op == X86_AND || op == X86_OR || op == X86_XOR || op == X86_IMUL;
@@ -73,6 +80,10 @@ static void emit_binary(struct translation *tr, const struct insn *insn)
     } else {
         copy_x(tr, target, a);
         with_x(tr, op, row->width, target, b);
+        finish(tr, insn, target, row->width);
+        if (op != X86_IMUL)
+            keep_flags(tr, insn);
+        return;
     }
     finish(tr, insn, target, row->width);
 }
@@ -98,9 +109,12 @@ static void emit_addi(struct translation *tr, const struct insn *insn)
         emit_rr(&tr->e, X86_MOVSXD, 8, target, source);
     else if (insn->imm == 0)
         copy_x(tr, target, insn->rs1);
-    else if (target == source && row->width == 8)
+    else if (target == source && row->width == 8) {
         emit_ri(&tr->e, X86_ADD_IMM, 8, target, insn->imm);
-    else
+        put_x(tr, insn->rd, target);
+        keep_flags(tr, insn);
+        return;
+    } else
         emit_rm(&tr->e, X86_LEA, row->width, target, at_register(source, insn->imm));
     if (insn->imm == 0)
         put_x(tr, insn->rd, target);
@@ -108,20 +122,75 @@ static void emit_addi(struct translation *tr, const struct insn *insn)
         finish(tr, insn, target, row->width);
 }
 
+/* Pairs of shifts by immediates that cut out the low half, or less, and shift it by what is
+ * left: one or two instructions for the two. */
+static bool emit_cut_out(struct translation *tr, const struct insn *insn)
+{
+    const struct insn *next = next_insn(tr);
+    unsigned target = target_x(tr, insn->rd, RAX);
+    unsigned width = (64 - (unsigned)insn->imm) / 8; /* of what is cut out, in bytes */
+    bool is_cut = insn->imm == 32 || insn->imm == 48 || insn->imm == 56;
+
+    if (!is_cut || !next || next->op != OP_srli || next->rd != insn->rd || next->rs1 != insn->rd ||
+        next->imm > insn->imm)
+        return false;
+    int left = insn->imm - next->imm;
+    if (left && width != 4)
+        return false;
+    unsigned source = get_x(tr, insn->rs1, RAX);
+    enum x86_op op = width == 4 ? X86_MOV : width == 2 ? X86_MOVZX16 : X86_MOVZX8;
+    emit_rr(&tr->e, op, 4, target, source);
+    if (left)
+        emit_ri(&tr->e, X86_SHL_IMM, 8, target, left);
+    take_next(tr);
+    put_x(tr, insn->rd, target);
+    return true;
+}
+
+/* A small shift whose result is only added to something: an address, most often. */
+static bool emit_scaled_add(struct translation *tr, const struct insn *insn)
+{
+    const struct insn *next = next_insn(tr);
+
+    if (insn->imm == 0 || insn->imm > 3 || !next || next->op != OP_add || next->rd != insn->rd ||
+        (next->rs1 == insn->rd) == (next->rs2 == insn->rd))
+        return false;
+    unsigned other = next->rs1 == insn->rd ? next->rs2 : next->rs1;
+    if (other == 0 || local_x(tr, other) == NO_REGISTER)
+        return false;
+    unsigned target = target_x(tr, insn->rd, RAX);
+    unsigned index = get_x(tr, insn->rs1, RAX);
+    emit_rm(&tr->e, X86_LEA, 8, target,
+            at_index(local_x(tr, other), index, (unsigned)insn->imm, 0));
+    take_next(tr);
+    put_x(tr, insn->rd, target);
+    return true;
+}
+
 /* rd = rs1 op imm, where imm keeps its meaning for x86. */
 static void emit_immediate(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
     unsigned target = target_x(tr, insn->rd, RAX);
+    unsigned source = local_x(tr, insn->rs1);
 
-    if (row->width == 4 && insn->rs1 != 0 && local_x(tr, insn->rs1) != NO_REGISTER)
-        emit_rr(&tr->e, X86_MOV, 4, target, local_x(tr, insn->rs1));
+    if (insn->op == OP_slli && (emit_cut_out(tr, insn) || emit_scaled_add(tr, insn)))
+        return;
+    if (insn->op == OP_andi && insn->imm == 0xff) {
+        emit_rr(&tr->e, X86_MOVZX8, 4, target, get_x(tr, insn->rs1, RAX));
+        put_x(tr, insn->rd, target);
+        return;
+    }
+    if (row->width == 4 && source != NO_REGISTER && source != target)
+        emit_rr(&tr->e, X86_MOV, 4, target, source);
     else
         copy_x(tr, target, insn->rs1);
     emit_ri(&tr->e, (enum x86_op)row->op, row->width, target, insn->imm);
     /* A logical shift leaves no sign to extend. */
     bool is_positive = insn->op == OP_srliw && insn->imm != 0;
     finish(tr, insn, target, is_positive ? 8 : row->width);
+    if (row->op == X86_AND_IMM || row->op == X86_OR_IMM || row->op == X86_XOR_IMM)
+        keep_flags(tr, insn);
 }
 
 /* Constants and addresses are made of two instructions. If the next adds to what the
@@ -162,27 +231,45 @@ static void emit_auipc(struct translation *tr, const struct insn *insn)
     put_x(tr, insn->rd, target);
 }
 
-/* rd = a condition of rs1 and rs2 or imm. */
-static void emit_set(struct translation *tr, const struct insn *insn)
+/* Compares host register `a`, which holds rs1, with the other operand; the operation that
+ * makes 1 where the condition of `insn` holds. */
+static enum x86_op emit_set_compare(struct translation *tr, const struct insn *insn, unsigned a,
+                                    bool has_imm)
 {
     const struct integer_row *row = &rows[insn->op];
-    bool has_imm = isa_formats[isa_ops[insn->op].format].imm == IMM_I;
-    unsigned a = get_x(tr, insn->rs1, RAX);
-    unsigned target = target_x(tr, insn->rd, RCX);
 
     if (has_imm && insn->imm == 1 && row->op == X86_SETB) {
         emit_rr(&tr->e, X86_TEST, 8, a, a); /* sltiu rd, rs1, 1: is it zero */
-        emit_r(&tr->e, X86_SETE, 1, RCX);
-    } else {
-        if (has_imm)
-            emit_ri(&tr->e, X86_CMP_IMM, 8, a, insn->imm);
-        else if (insn->rs2 == 0)
-            emit_ri(&tr->e, X86_CMP_IMM, 8, a, 0);
-        else
-            with_x(tr, X86_CMP, 8, a, insn->rs2);
-        emit_r(&tr->e, (enum x86_op)row->op, 1, RCX);
+        return X86_SETE;
     }
-    emit_rr(&tr->e, X86_MOVZX8, 4, target, RCX);
+    if (has_imm)
+        emit_ri(&tr->e, X86_CMP_IMM, 8, a, insn->imm);
+    else if (insn->rs2 == 0)
+        emit_ri(&tr->e, X86_CMP_IMM, 8, a, 0);
+    else
+        with_x(tr, X86_CMP, 8, a, insn->rs2);
+    return (enum x86_op)row->op;
+}
+
+/* rd = a condition of rs1 and rs2 or imm. */
+static void emit_set(struct translation *tr, const struct insn *insn)
+{
+    bool has_imm = isa_formats[isa_ops[insn->op].format].imm == IMM_I;
+    bool is_not_zero = insn->op == OP_sltu && insn->rs1 == 0;
+    bool is_operand = insn->rd == insn->rs1 || (!has_imm && insn->rd == insn->rs2);
+    unsigned target = target_x(tr, insn->rd, RCX);
+    unsigned host = is_operand ? RCX : target;
+    unsigned a = get_x(tr, is_not_zero ? insn->rs2 : insn->rs1, RAX);
+
+    emit_rr(&tr->e, X86_XOR, 4, host, host);
+    enum x86_op op = X86_SETNE;
+    if (is_not_zero)
+        emit_rr(&tr->e, X86_TEST, 8, a, a);
+    else
+        op = emit_set_compare(tr, insn, a, has_imm);
+    emit_r(&tr->e, op, 1, host);
+    if (host != target)
+        emit_rr(&tr->e, X86_MOV, 4, target, host);
     put_x(tr, insn->rd, target);
 }
 
@@ -596,6 +683,14 @@ bool integer_consumes(const struct insn *insn, unsigned reg)
     return insn->rs2 == reg && insn->rs1 != 0 && is_commutative(row->op);
 }
 
+bool integer_is_move(const struct insn *insn)
+{
+    if (insn->rd == 0)
+        return false;
+    return ((insn->op == OP_addi || insn->op == OP_addiw) && insn->imm == 0) ||
+           (insn->op == OP_add && (insn->rs1 == 0 || insn->rs2 == 0));
+}
+
 /* ---- words ----
  *
  * Compilers extend signs once more where they do not know that it was done. */
@@ -633,6 +728,10 @@ bool integer_makes_word(const struct insn *insn, unsigned known)
     /* Copies, and small constants. */
     if (insn->op == OP_addi)
         return insn->rs1 == 0 || (insn->imm == 0 && are_words);
+    if (insn->op == OP_add && (insn->rs1 == 0 || insn->rs2 == 0))
+        return are_words;
+    if (insn->op == OP_andi && insn->imm >= 0)
+        return true;
     switch ((enum word_rule)word_rules[insn->op]) {
     case WORD_UNKNOWN:
         return false;

@@ -349,6 +349,125 @@ static void loop_unit(struct random *random, struct unit *unit)
     unit->op = body.op;
 }
 
+/* One of a few registers, so that results become operands soon. */
+static uint8_t near_register(struct random *random)
+{
+    static const uint8_t few[] = {0, 1, 5, 7, 10, 11, 15, 18, 19, 28};
+
+    return few[below(random, ARRAY_LEN(few))];
+}
+
+static struct insn near_fields(struct random *random, unsigned op)
+{
+    struct insn insn = random_fields(random, op);
+
+    insn.rd = near_register(random);
+    insn.rs1 = near_register(random);
+    insn.rs2 = near_register(random);
+    return insn;
+}
+
+/* What stands for a conditional move: a branch over a copy of a register. */
+static void select_idiom(struct random *random, struct unit *unit)
+{
+    static const uint16_t branches[] = {OP_beq, OP_bne, OP_blt, OP_bge, OP_bltu, OP_bgeu};
+    struct insn branch = near_fields(random, branches[below(random, ARRAY_LEN(branches))]);
+    struct insn move = near_fields(random, below(random, 2) ? OP_addiw : OP_addi);
+
+    branch.imm = 8;
+    move.imm = 0;
+    if (below(random, 3) == 0) {
+        move.op = OP_add;
+        *(below(random, 2) ? &move.rs1 : &move.rs2) = 0;
+    }
+    unit->op = branch.op;
+    add(unit, &branch);
+    add(unit, &move);
+}
+
+/* What compilers write for want of an instruction: cutting out bits, scaled indices. */
+static void shift_idiom(struct random *random, struct unit *unit)
+{
+    static const uint8_t amounts[] = {1, 2, 3, 16, 29, 30, 32, 32, 32, 48, 56, 63};
+    struct insn first = near_fields(random, OP_slli);
+    struct insn second = near_fields(random, below(random, 3) ? OP_srli : OP_add);
+
+    first.imm = amounts[below(random, ARRAY_LEN(amounts))];
+    if (second.op == OP_srli)
+        second.imm = amounts[below(random, ARRAY_LEN(amounts))];
+    if (below(random, 4))
+        second.rd = first.rd;
+    *(second.op == OP_add && below(random, 2) ? &second.rs2 : &second.rs1) = first.rd;
+    unit->op = first.op;
+    add(unit, &first);
+    add(unit, &second);
+}
+
+/* Words: computed one from another, compared, cut, stored, and needed whole in between. */
+static void word_idiom(struct random *random, struct unit *unit)
+{
+    static const uint16_t ops[] = {OP_addw,  OP_subw, OP_addiw, OP_addiw, OP_slliw, OP_srliw,
+                                   OP_sraiw, OP_sllw, OP_mulw,  OP_divw,  OP_and,   OP_or,
+                                   OP_xor,   OP_andi, OP_ori,   OP_slt,   OP_sltu,  OP_sltiu,
+                                   OP_addi,  OP_add,  OP_slli,  OP_sub,   OP_lw,    OP_rolw};
+
+    for (unsigned i = 4 + below(random, 4); i > 0; i--) {
+        struct insn insn = near_fields(random, ops[below(random, ARRAY_LEN(ops))]);
+        if (insn.op == OP_lw)
+            insn = (struct insn){.op = OP_addiw, .rd = insn.rd, .rs1 = insn.rs1};
+        if (insn.op == OP_andi && below(random, 2))
+            insn.imm = 255;
+        if (insn.op == OP_sltiu && below(random, 2))
+            insn.imm = 1;
+        unit->op = insn.op;
+        add(unit, &insn);
+    }
+}
+
+/* The same between an address and a store to it. */
+static void stored_word_idiom(struct random *random, struct unit *unit)
+{
+    static const uint16_t stores[] = {OP_sb, OP_sh, OP_sw, OP_sd, OP_lw, OP_lbu};
+    struct insn store = near_fields(random, stores[below(random, ARRAY_LEN(stores))]);
+
+    store.rs1 = 31;
+    set_base(random, unit, &store);
+    word_idiom(random, unit);
+    if (unit->size + 4 > UNIT_SIZE)
+        return;
+    unit->op = store.op;
+    add(unit, &store);
+}
+
+/* A result that is compared with zero right away. */
+static void zero_idiom(struct random *random, struct unit *unit)
+{
+    static const uint16_t ops[] = {OP_andi, OP_andi,  OP_addi, OP_add,  OP_sub,  OP_subw,
+                                   OP_addw, OP_addiw, OP_and,  OP_or,   OP_xori, OP_ori,
+                                   OP_xor,  OP_mul,   OP_mulw, OP_srliw};
+    struct insn first = near_fields(random, ops[below(random, ARRAY_LEN(ops))]);
+    struct insn branch = near_fields(random, below(random, 2) ? OP_beq : OP_bne);
+
+    if (below(random, 2))
+        first.rs1 = first.rd;
+    branch.rs1 = first.rd;
+    branch.rs2 = 0;
+    branch.imm = 8;
+    unit->op = branch.op;
+    add(unit, &first);
+    add(unit, &branch);
+    plain_unit(random, unit, OP_xori);
+}
+
+static void idiom_unit(struct random *random, struct unit *unit)
+{
+    static void (*const idioms[])(struct random *, struct unit *) = {
+        select_idiom, select_idiom, shift_idiom, shift_idiom,
+        zero_idiom,   zero_idiom,   word_idiom,  stored_word_idiom};
+
+    idioms[below(random, ARRAY_LEN(idioms))](random, unit);
+}
+
 static void row_unit(struct random *random, struct unit *unit)
 {
     unsigned op;
@@ -386,6 +505,11 @@ static void random_unit(struct random *random, struct unit *unit)
             break;
         }
         row_unit(random, unit);
+        break;
+    case 5:
+    case 6:
+    case 7:
+        idiom_unit(random, unit);
         break;
     default:
         row_unit(random, unit);

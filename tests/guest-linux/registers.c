@@ -22,7 +22,7 @@ struct state {
 /* What store_all in the assembly fills; also what x5 is made to point to by handlers. */
 struct state seen;
 extern const char ld_at[], sd_at[], fld_at[], fsw_at[], amo_at[], cld_at[], bad_at[], break_at[],
-    jump_at[];
+    jump_at[], loop_ld_at[], loop_sw_at[];
 void do_ld(volatile void *at);
 void do_sd(volatile void *at);
 void do_fld(volatile void *at);
@@ -32,6 +32,8 @@ void do_cld(volatile void *at);
 void do_bad(volatile void *at);
 void do_break(volatile void *at);
 void do_jump(volatile void *at);
+void do_loop_ld(volatile void *at);
+void do_loop_sw(volatile void *at);
 void do_ecall(volatile void *at);
 void do_wait(volatile void *at);
 
@@ -105,6 +107,26 @@ asm(".altmacro\n"
     ".option pop\n"
     "leave\n"
     ".endm\n"
+    /* The same in a loop, which is executed once, after what takes registers of its own for
+     * the loop and is taken together, but changes nothing in the end. */
+    ".macro faulting_in_loop name, insn:vararg\n"
+    ".globl do_\\name\n"
+    "do_\\name :\n"
+    "enter\n"
+    ".option push\n .option norelax\n"
+    "1: .irp n, 19,20,21,22,23,24,25,26,27,28,29,30,31\n"
+    "xor x\\n, x\\n, x16\n xor x\\n, x\\n, x17\n xor x\\n, x\\n, x16\n xor x\\n, x\\n, x17\n"
+    ".endr\n"
+    "beq x18, x18, 2f\n mv x18, x19\n"
+    "2: bne x19, x19, 3f\n mv x20, x20\n"
+    "3: sub x21, x21, x22\n add x21, x21, x22\n beqz x21, 4f\n"
+    ".globl \\name\\()_at\n"
+    "\\name\\()_at :\n"
+    "\\insn\n"
+    "bne x0, x0, 1b\n"
+    "4: .option pop\n"
+    "leave\n"
+    ".endm\n"
     ".text\n"
     ".option push\n"
     ".option norvc\n"
@@ -116,6 +138,8 @@ asm(".altmacro\n"
     "faulting bad, .word 0x0000000b\n"
     "faulting break, ebreak\n"
     "faulting jump, jalr x0, 0(a0)\n"
+    "faulting_in_loop loop_ld, ld x11, 0(a0)\n"
+    "faulting_in_loop loop_sw, sw x28, 0(a0)\n"
     ".option pop\n"
     "faulting cld, c.ld x11, 0(a0)\n"
     /* The patterns of a0-a7 become those of an unknown call. */
@@ -255,6 +279,8 @@ static void test_faults(void)
         {"fsw", do_fsw, fsw_at, 4, SIGSEGV, SEGV_ACCERR},
         {"amoadd.d", do_amo, amo_at, 4, SIGSEGV, SEGV_ACCERR},
         {"c.ld", do_cld, cld_at, 2, SIGSEGV, SEGV_ACCERR},
+        {"ld in a loop", do_loop_ld, loop_ld_at, 4, SIGSEGV, SEGV_ACCERR},
+        {"sw in a loop", do_loop_sw, loop_sw_at, 4, SIGSEGV, SEGV_ACCERR},
         {"a jump", do_jump, jump_at, 4, SIGSEGV, SEGV_ACCERR},
         {"an illegal instruction", do_bad, bad_at, 4, SIGILL, ILL_ILLOPC},
         {"ebreak", do_break, break_at, 4, SIGTRAP, TRAP_BRKPT},
