@@ -9,7 +9,9 @@ the translator.
 modes, with several lengths of the steps. One TAP case for each run.
 """
 import argparse
+import concurrent.futures
 import importlib.util
+import os
 import pathlib
 import random
 import re
@@ -60,18 +62,31 @@ class Tap:
         print(f"ok {self.number} - {name} # SKIP {reason}", flush=True)
 
 
-def run(options, tap, name, *arguments, status=0):
+def execute(options, arguments, status=0):
+    """Whether it went as it should, and what it printed."""
     timeout_s = LONG_TIMEOUT_S if options.long else TIMEOUT_S
     try:
         result = subprocess.run([options.lockstep, *map(str, arguments)], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:
-        tap.result(False, name, [f"no end after {timeout_s} s"])
-        return
+        return False, [f"no end after {timeout_s} s"]
     lines = result.stdout.decode(errors="replace").splitlines()
-    tap.result(result.returncode == status and bool(lines), name,
-               lines[-60:] + [f"status {result.returncode}"] * (result.returncode != 0))
+    return (result.returncode == status and bool(lines),
+            lines[-60:] + [f"status {result.returncode}"] * (result.returncode != 0))
+
+
+def run(options, tap, name, *arguments):
+    good, lines = execute(options, arguments)
+    tap.result(good, name, lines)
+
+
+def run_all(options, tap, jobs):
+    """Each a name, arguments and a status; as many at once as there are CPUs."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = pool.map(lambda job: execute(options, *job[1:]), jobs)
+        for job, (good, lines) in zip(jobs, outcomes):
+            tap.result(good, job[0], lines)
 
 
 def run_guests(options, tap):
@@ -80,8 +95,9 @@ def run_guests(options, tap):
     if not compiler:
         tap.skip("guests", "no " + " or ".join(guest.COMPILERS))
         return
-    run(options, tap, "a planted difference is found", "--firmware-none", "--plant",
-        guest.build(compiler, options.build, "traps"), status=1)
+    jobs = [("a planted difference is found",
+             ("--firmware-none", "--plant", guest.build(compiler, options.build, "traps")), 1)]
+    common = ("--firmware-none", "--cpu", "max,sv57")
     for name in guest.PROGRAMS:
         elf = guest.build(compiler, options.build, name)
         features = options.long or name in FEATURE_PROGRAMS
@@ -90,10 +106,10 @@ def run_guests(options, tap):
             if name == "instructions" and not options.long:
                 most = ["--most", MOST if mode else 8 * MOST]
             jit = ["--jit", mode] if mode else []
-            run(options, tap, f"{name} {mode}".strip(), "--firmware-none", "--cpu", "max,sv57",
-                *jit, *most, elf)
-        run(options, tap, f"{name}, shortest steps", "--firmware-none", "--cpu", "max,sv57",
-            "--step", 1, "--most", MOST if options.long else 1000000, elf)
+            jobs.append((f"{name} {mode}".strip(), (*common, *jit, *most, elf)))
+        jobs.append((f"{name}, shortest steps",
+                     (*common, "--step", 1, "--most", MOST if options.long else 1000000, elf)))
+    run_all(options, tap, jobs)
 
 
 def write_ops(path):
