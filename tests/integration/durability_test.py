@@ -22,7 +22,7 @@ from process import Doppel
 from tap import case, check, check_equal
 
 BOOT_S = 120
-ROUNDS, ROUNDS_LONG = 3, 100
+ROUNDS, ROUNDS_LONG = 2, 100
 LONGEST_S = 2.5  # that it writes
 VERSIONS = 9
 

@@ -64,8 +64,7 @@ TEST(schema, the_tables_say_what_clients_are_told)
     json_t *row;
     size_t i;
 
-    json_array_foreach(schema, i, row)
-    {
+    json_array_foreach(schema, i, row) {
         const char *kind = json_string_value(json_object_get(row, "meta-type"));
         const char *arguments = json_string_value(json_object_get(row, "arg-type"));
         assert_non_null(kind);
@@ -77,8 +76,8 @@ TEST(schema, the_tables_say_what_clients_are_told)
         bool found = false;
         json_t *other;
         size_t k;
-        json_array_foreach(schema, k, other) found |=
-            strcmp(json_string_value(json_object_get(other, "name")), arguments) == 0;
+        json_array_foreach(schema, k, other)
+            found |= strcmp(json_string_value(json_object_get(other, "name")), arguments) == 0;
         CHECK(found);
     }
     CHECK_EQ(commands, CONTROL_COMMAND_COUNT);
