@@ -164,8 +164,8 @@ static int find_name(const struct paths *paths, const struct launch *launch,
             snprintf(number, sizeof(number), "-%u", i);
         snprintf(to, RECORD_NAME_MAX + 1, "%.*s%s", (int)MIN(strcspn(stem, ":"), 40), stem, number);
         /* Images may have dots and underscores in their names. */
-        for (char *c = to; *c; c++)
-            *c = *c == '.' || *c == '_' ? '-' : *c;
+        for (char *c = to + strcspn(to, "._"); *c; c += strcspn(c, "._"))
+            *c = '-';
         int result = path_join(folder, err, paths->data, "machines", to, NULL);
         if (result < 0 || !path_exists(folder))
             return result;

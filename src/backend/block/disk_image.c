@@ -49,9 +49,12 @@ int disk_image_read_below(struct disk_image *below, struct iovec *vectors, unsig
                           uint64_t offset)
 {
     struct iovec inside[BLOCK_MAX_SEGMENTS];
-    unsigned inside_count =
-        vectors_until(vectors, count, offset, below ? below->size_bytes : 0, inside);
 
+    if (!below) {
+        vectors_zero(vectors, count);
+        return 0;
+    }
+    unsigned inside_count = vectors_until(vectors, count, offset, below->size_bytes, inside);
     return inside_count ? below->ops->read(below, inside, inside_count, offset) : 0;
 }
 
