@@ -164,20 +164,31 @@ static const char *format_size(json_t *bytes, char *to, size_t size)
     return to;
 }
 
+/* The machines that the words name; *json: printed as JSON. Returns a negative number, or the exit status where there is
+ * nothing to print. */
+static int take(struct cmd_words *words, int argc, char **argv, bool with_stats, bool *json,
+                json_t **machines)
+{
+    int status = cmd_words_parse(words, argc, argv);
+
+    if (status >= 0)
+        return status;
+    if (!wants_json(words, 0, json))
+        return CMD_BAD_OPTIONS;
+    *machines = describe_all(words, with_stats);
+    return *machines ? -1 : CMD_FAILED;
+}
+
 /* As JSON, or by `print`, which borrows the list. */
 static int list_all(struct cmd_words *words, int argc, char **argv, bool with_stats,
                     void (*print)(json_t *machines))
 {
     bool json;
-    int status = cmd_words_parse(words, argc, argv);
+    json_t *machines;
+    int status = take(words, argc, argv, with_stats, &json, &machines);
 
     if (status >= 0)
         return status;
-    if (!wants_json(words, 0, &json))
-        return CMD_BAD_OPTIONS;
-    json_t *machines = describe_all(words, with_stats);
-    if (!machines)
-        return CMD_FAILED;
     if (json) {
         print_json(machines);
         return CMD_OK;
@@ -262,15 +273,11 @@ static void print_members(json_t *object)
 static int describe_one(struct cmd_words *words, int argc, char **argv, bool with_stats)
 {
     bool json;
-    int status = cmd_words_parse(words, argc, argv);
+    json_t *machines;
+    int status = take(words, argc, argv, with_stats, &json, &machines);
 
     if (status >= 0)
         return status;
-    if (!wants_json(words, 0, &json))
-        return CMD_BAD_OPTIONS;
-    json_t *machines = describe_all(words, with_stats);
-    if (!machines)
-        return CMD_FAILED;
     json_t *machine = json_incref(json_array_get(machines, 0));
     json_decref(machines);
     if (json) {
