@@ -147,6 +147,9 @@ struct emitter {
     struct code_stream hot;
     struct code_stream cold;
     struct code_stream *out; /* where the next instruction goes */
+    /* A bit for each general register that an instruction has had among its operands, or has
+     * changed: to be cleared by whoever asks. Numbers of vector registers count, too. */
+    uint32_t touched;
     bool overflow;
 };
 

@@ -605,6 +605,7 @@ static void translate_insns(struct translation *tr)
             tr->known_boxed = 0;
             tr->known_words = 0;
             tr->rax_at = tr->flags_at = NULL;
+            low_forget(tr);
             if (slot->is_loop)
                 emit_align(&tr->e, LOOP_ALIGNMENT);
             slot->label = tr->e.out->at;
@@ -620,6 +621,7 @@ static void translate_insns(struct translation *tr)
         }
         slot = &tr->insns[tr->at]; /* perhaps it was more than one */
         learn_word(tr, &slot->insn);
+        low_settle(tr, &slot->insn);
         unsigned next = slot->offset + slot->insn.length;
         bool follows = tr->at + 1 < tr->count && tr->insns[tr->at + 1].offset == next;
         if (!follows && !tr->ended)

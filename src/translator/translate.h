@@ -12,6 +12,9 @@
 /* What one instruction may add to r15's debt before it is paid. */
 #define MAX_PENDING    200
 
+/* Scratch registers that may hold low halves: see low_halves.c. */
+#define LOW_COUNT 2
+
 /* How a load or store finds its page: see translate_memory.c. */
 enum access_way {
     ACCESS_HASHED,
@@ -96,6 +99,10 @@ struct translation {
      * the current instruction has not made, because the next does not look at it. */
     unsigned known_words;
     unsigned half_made;
+    /* Low halves (low_halves.c): the guest register whose low half each of LOW_HOSTS holds,
+     * 0: none; and of those, a bit for each that the current instruction has put there. */
+    uint8_t low_of[LOW_COUNT];
+    unsigned low_new;
     unsigned known_boxed; /* FP registers that hold a NaN-boxed single, bit each */
     struct translated_insn insns[UNIT_MAX_INSNS];
     struct fixup fixups[UNIT_MAX_LINKS];
@@ -142,6 +149,8 @@ bool rax_holds(const struct translation *tr, unsigned reg);
 /* Whether `insn` is one that takes its operand `reg` from rax, when it is there, and
  * overwrites it, and can not trap. */
 bool integer_consumes(const struct insn *insn, unsigned reg);
+/* Whether `insn` makes its result of the low half of `reg` only. */
+bool integer_reads_low(const struct insn *insn, unsigned reg);
 /* Whether `insn` only copies a register, or its low half with its sign, or zero into rd. */
 bool integer_is_move(const struct insn *insn);
 /* Whether `insn` makes a sign-extended word, if `known` are those registers that hold one. */
@@ -161,6 +170,25 @@ static inline unsigned local_x(const struct translation *tr, unsigned reg)
 {
     return tr->map[reg];
 }
+
+/* ---- low halves (low_halves.c) ---- */
+
+/* Whether a later instruction, certain to be executed soon, is computed from the low half of
+ * what the current one makes. */
+bool low_is_wanted(const struct translation *tr, unsigned reg);
+/* The host register that holds the low half of guest register `reg`: a scratch register that
+ * has it earlier, or its own, or `scratch` after a load. The former must not be changed. */
+unsigned low_get(struct translation *tr, unsigned reg, unsigned scratch);
+/* Whether a scratch register holds it. */
+bool low_is_held(const struct translation *tr, unsigned reg);
+/* A scratch register for the low half of what the current instruction makes: none of
+ * `others`, host registers. */
+unsigned low_target(const struct translation *tr, unsigned rd, unsigned a, unsigned b);
+/* `host`, one of those, holds the low half of `rd`, zero-extended. */
+void low_put(struct translation *tr, unsigned rd, unsigned host);
+/* After an instruction: forgets what no longer holds. */
+void low_settle(struct translation *tr, const struct insn *insn);
+void low_forget(struct translation *tr);
 
 /* ---- which instructions (collect.c) ---- */
 

@@ -49,6 +49,112 @@ static void keep_flags(struct translation *tr, const struct insn *insn)
     tr->flags_at = tr->e.out->at;
 }
 
+/* ---- low halves ---- */
+
+static emit_function emit_binary, emit_addi, emit_immediate, emit_shift;
+
+static bool has_second(const struct integer_row *row)
+{
+    return row->emit == emit_binary || row->emit == emit_shift;
+}
+
+bool integer_reads_low(const struct insn *insn, unsigned reg)
+{
+    const struct integer_row *row = &rows[insn->op];
+
+    if (insn->op == OP_slli && insn->imm >= 32)
+        return insn->rs1 == reg;
+    if (row->width != 4 ||
+        (!has_second(row) && row->emit != emit_addi && row->emit != emit_immediate))
+        return false;
+    return insn->rs1 == reg || (has_second(row) && insn->rs2 == reg);
+}
+
+/* Whether emit_word takes the instruction when one of its operands is held. */
+static bool is_word_insn(const struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+
+    if (!tr->is_user || row->width != 4 || insn->rs1 == 0 || insn->rd == 0)
+        return false;
+    if (row->emit == emit_addi || row->emit == emit_immediate)
+        return true;
+    return row->emit == emit_binary && insn->rs2 != 0;
+}
+
+/* The host register with the low half of rs2, NO_REGISTER: there is none. */
+static unsigned second_host(struct translation *tr, const struct insn *insn)
+{
+    return has_second(&rows[insn->op]) ? low_get(tr, insn->rs2, NO_REGISTER) : NO_REGISTER;
+}
+
+/* host = the low half of what the instruction makes of `a`, which holds the low half of rs1, and
+ * of rs2. */
+static void emit_word_op(struct translation *tr, const struct insn *insn, unsigned host, unsigned a)
+{
+    const struct integer_row *row = &rows[insn->op];
+    struct emitter *e = &tr->e;
+    bool is_shift = row->emit == emit_immediate;
+    unsigned b = second_host(tr, insn);
+
+    if (row->emit == emit_addi) {
+        emit_rm(e, X86_LEA, 4, host, at_register(a, insn->imm));
+    } else if (row->op == X86_ADD && b != NO_REGISTER) {
+        emit_rm(e, X86_LEA, 4, host, at_index(a, b, 0, 0));
+    } else {
+        if (host != a)
+            emit_rr(e, X86_MOV, 4, host, a);
+        if (is_shift)
+            emit_ri(e, (enum x86_op)row->op, 4, host, insn->imm);
+        else if (b != NO_REGISTER)
+            emit_rr(e, (enum x86_op)row->op, 4, host, b);
+        else
+            emit_rm(e, (enum x86_op)row->op, 4, host, guest_x(insn->rs2));
+    }
+}
+
+/* An operation on words with a low half in a scratch register, whether as operand or as result;
+ * false: there is none. */
+static bool emit_word(struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+    struct emitter *e = &tr->e;
+    uint32_t touched = e->touched;
+    bool wanted = low_is_wanted(tr, insn->rd);
+    bool held = low_is_held(tr, insn->rs1) || (has_second(row) && low_is_held(tr, insn->rs2));
+    bool is_copy = row->emit == emit_addi && insn->imm == 0;
+    /* A logical shift leaves no sign to extend. */
+    bool is_positive = insn->op == OP_srliw && insn->imm != 0;
+
+    if (!is_word_insn(tr, insn) || !(held || (wanted && !is_copy)) ||
+        (has_second(row) && rax_holds(tr, insn->rs2)))
+        return false;
+    unsigned target = target_x(tr, insn->rd, RAX);
+    unsigned a = low_get(tr, insn->rs1, RAX);
+    unsigned host = a;
+    if (is_positive)
+        host = target;
+    else if (!is_copy)
+        host = wanted ? low_target(tr, insn->rd, a, second_host(tr, insn)) : RAX;
+    if (!is_copy)
+        emit_word_op(tr, insn, host, a);
+    const struct insn *next = next_insn(tr);
+    bool is_held = wanted && !is_copy && !is_positive;
+    if (is_held && next && is_word_insn(tr, next) && takes_low_half(next, insn->rd)) {
+        tr->half_made = insn->rd;
+    } else {
+        if (!is_positive)
+            emit_rr(e, X86_MOVSXD, 8, target, host);
+        put_x(tr, insn->rd, target);
+        if (row->op == X86_SUB)
+            keep_flags(tr, insn);
+    }
+    e->touched = touched;
+    if (is_held)
+        low_put(tr, insn->rd, host);
+    return true;
+}
+
 static bool is_commutative(unsigned op)
 {
     return op == X86_ADD || op == X86_AND || op == X86_OR || op == X86_XOR || op == X86_IMUL;
@@ -63,6 +169,8 @@ static void emit_binary(struct translation *tr, const struct insn *insn)
     unsigned b = insn->rs2;
     unsigned target = target_x(tr, insn->rd, RAX);
 
+    if (row->width == 4 && emit_word(tr, insn))
+        return;
     if (is_commutative(op) &&
         (a == 0 || rax_holds(tr, b) || (local_x(tr, b) == target && local_x(tr, a) != target))) {
         a = insn->rs2;
@@ -93,6 +201,8 @@ static void emit_addi(struct translation *tr, const struct insn *insn)
     const struct integer_row *row = &rows[insn->op];
     unsigned target = target_x(tr, insn->rd, RAX);
 
+    if (row->width == 4 && emit_word(tr, insn))
+        return;
     if (insn->rs1 == 0) {
         emit_constant(&tr->e, target, (uint64_t)(int64_t)insn->imm);
         put_x(tr, insn->rd, target);
@@ -137,11 +247,13 @@ static bool emit_cut_out(struct translation *tr, const struct insn *insn)
     int left = insn->imm - next->imm;
     if (left && width != 4)
         return false;
-    unsigned source = get_x(tr, insn->rs1, RAX);
+    uint32_t touched = tr->e.touched;
+    unsigned source = rax_holds(tr, insn->rs1) ? RAX : low_get(tr, insn->rs1, RAX);
     enum x86_op op = width == 4 ? X86_MOV : width == 2 ? X86_MOVZX16 : X86_MOVZX8;
     emit_rr(&tr->e, op, 4, target, source);
     if (left)
         emit_ri(&tr->e, X86_SHL_IMM, 8, target, left);
+    tr->e.touched = touched;
     take_next(tr);
     put_x(tr, insn->rd, target);
     return true;
@@ -174,6 +286,8 @@ static void emit_immediate(struct translation *tr, const struct insn *insn)
     unsigned target = target_x(tr, insn->rd, RAX);
     unsigned source = local_x(tr, insn->rs1);
 
+    if (row->width == 4 && emit_word(tr, insn))
+        return;
     if (insn->op == OP_slli && (emit_cut_out(tr, insn) || emit_scaled_add(tr, insn)))
         return;
     if (insn->op == OP_andi && insn->imm == 0xff) {
@@ -660,8 +774,11 @@ static bool takes_low_half(const struct insn *insn, unsigned reg)
 {
     const struct integer_row *row = &rows[insn->op];
 
-    if (row->width != 4 || insn->rd != reg)
+    if (insn->rd != reg)
         return false;
+    if (row->width == 8)
+        return insn->rs1 == reg && ((insn->op == OP_slli && insn->imm >= 32) ||
+                                    (insn->op == OP_andi && insn->imm >= 0));
     if (row->emit == emit_addi || row->emit == emit_immediate)
         return insn->rs1 == reg;
     return (row->emit == emit_binary || row->emit == emit_shift) &&

@@ -167,6 +167,27 @@ static uint8_t *put_vex(uint8_t *at, const struct x86_row *row, unsigned width, 
     return put_modrm(at, reg, rm);
 }
 
+/* Whether the reg field of ModRM is part of the opcode. */
+static bool has_digit(const struct x86_row *row)
+{
+    return row->kind == X86_KIND_M || row->kind == X86_KIND_MI || row->kind == X86_KIND_MI32 ||
+           row->kind == X86_KIND_MI8 || row->kind == X86_KIND_VM || row->kind == X86_KIND_VVMI;
+}
+
+static void touch(struct emitter *e, enum x86_op op, unsigned reg, unsigned vvvv,
+                  const struct rm_operand *rm)
+{
+    bool has_pair = op == X86_MUL || op == X86_IMUL1 || op == X86_DIV || op == X86_IDIV;
+
+    e->touched |= 1u << rm_base(rm) | 1u << rm_index(rm) | 1u << vvvv;
+    if (!has_digit(&x86_rows[op]))
+        e->touched |= 1u << reg;
+    if (has_pair || op == X86_CMPXCHG)
+        e->touched |= 1u << RAX | 1u << RDX;
+    if (op == X86_CALL_R)
+        e->touched = UINT32_MAX;
+}
+
 /* One instruction without its immediate. */
 static uint8_t *put(struct emitter *e, enum x86_op op, unsigned width, unsigned reg, unsigned vvvv,
                     const struct rm_operand *rm)
@@ -174,6 +195,7 @@ static uint8_t *put(struct emitter *e, enum x86_op op, unsigned width, unsigned 
     const struct x86_row *row = &x86_rows[op];
     uint8_t *at = begin(e);
 
+    touch(e, op, reg, vvvv, rm);
     return row->kind >= X86_KIND_VRM ? put_vex(at, row, width, reg, vvvv, rm)
                                      : put_legacy(at, row, width, reg, rm);
 }
@@ -302,6 +324,7 @@ void emit_rrri(struct emitter *e, enum x86_op op, unsigned reg, unsigned second,
 
 void emit_constant(struct emitter *e, unsigned reg, uint64_t value)
 {
+    e->touched |= 1u << reg;
     if (value == (uint32_t)value || value == (uint64_t)(int64_t)(int32_t)value) {
         uint8_t *at = begin(e);
         bool is_wide = value != (uint32_t)value; /* mov r/m64, imm32 sign-extends */
@@ -339,6 +362,7 @@ void emit_lock(struct emitter *e)
 
 void emit_bswap(struct emitter *e, unsigned reg)
 {
+    e->touched |= 1u << reg;
     put_bytes(
         e, (const uint8_t[]){(uint8_t)(REX | 8 | reg >> 3), 0x0f, (uint8_t)(0xc8 | (reg & 7))}, 3);
 }
@@ -350,6 +374,7 @@ void emit_ret(struct emitter *e)
 
 void emit_cdq(struct emitter *e, unsigned width)
 {
+    e->touched |= 1u << RAX | 1u << RDX;
     if (width == 8)
         put_bytes(e, (const uint8_t[]){0x48, 0x99}, 2);
     else
@@ -363,6 +388,7 @@ void emit_trap(struct emitter *e)
 
 void emit_rdtsc(struct emitter *e)
 {
+    e->touched |= 1u << RAX | 1u << RDX;
     put_bytes(e, (const uint8_t[]){0x0f, 0x31}, 2);
 }
 
@@ -396,6 +422,7 @@ uint8_t *emit_call(struct emitter *e, const uint8_t *target)
 {
     uint8_t *at = align_displacement(e, 1);
 
+    e->touched = UINT32_MAX;
     *at++ = OPCODE_CALL;
     return finish_jump(e, at, target);
 }

@@ -173,6 +173,30 @@ static bool is_short(const ZydisDecodedInstruction *got, const ZydisDecodedOpera
     return got->length <= length + spare(want->op);
 }
 
+/* Whether `touched` has all general registers that the instruction names, or changes, but rsp,
+ * which push and call move and nobody asks for. */
+static bool is_touched(const ZydisDecodedInstruction *got, const ZydisDecodedOperand *operands,
+                       uint32_t touched)
+{
+    for (unsigned i = 0; i < got->operand_count; i++) {
+        bool is_named = operands[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT;
+        if (!is_named && !(operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+            continue;
+        const ZydisRegister named[] = {operands[i].reg.value, operands[i].mem.base,
+                                       operands[i].mem.index};
+        bool is_memory = operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY;
+        bool is_register = operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER;
+        for (unsigned k = is_memory; k < (is_memory ? 3u : is_register); k++) {
+            ZydisRegister wide =
+                ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, named[k]);
+            if (ZydisRegisterGetClass(wide) == ZYDIS_REGCLASS_GPR64 && wide != ZYDIS_REGISTER_RSP &&
+                !(touched >> ZydisRegisterGetId(wide) & 1))
+                return false;
+        }
+    }
+    return true;
+}
+
 static void check(const struct emitter *e, const struct wanted *want)
 {
     ZydisDecodedInstruction got;
@@ -182,6 +206,8 @@ static void check(const struct emitter *e, const struct wanted *want)
 
     if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, hot, sizeof(hot), &got, operands))) {
         wrong = mismatch(&got, operands, want, length);
+        if (!wrong && !is_touched(&got, operands, e->touched))
+            wrong = "registers it touches";
         if (!wrong && !is_short(&got, operands, want))
             wrong = "an encoding that is too long";
     }
