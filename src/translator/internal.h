@@ -94,7 +94,8 @@ struct translated_hart {
     uint32_t reason;         /* enum leave_reason, of a light function that returned NULL */
     uint32_t wanted_variant; /* CONTEXT_UNGROUPED, or 0: of the code for hart.pc */
     uint32_t host_mxcsr;     /* of C code */
-    uint64_t stack;          /* rsp of host code */
+    uint64_t stack;          /* rsp of host code, above the returns of process VMs */
+    uint64_t stack_floor;    /* lowest rsp with room for another return */
     /* Addends of the pages of groups whose base jumps about, by base register. */
     uint64_t group[32];
     /* Counts down the misses of slots in a slice, by site. */
@@ -198,6 +199,11 @@ struct page_link {
     bool is_linked;
 };
 
+/* Of process VMs: the stack holds a frame for each call (translate_jump.c), as far as there is
+ * room. Threads have stacks of 256 KiB at the least, and C code needs some of it. */
+#define RETURN_FRAME  16
+#define RETURNS_BYTES (32 << 10)
+
 /* Why host code returned to the dispatcher. */
 enum leave_reason {
     LEAVE_FIND,  /* hart->pc has no code that is known here */
@@ -217,6 +223,7 @@ struct thunks {
     const uint8_t *poll_at;                                    /* rax: pc */
     const uint8_t *jump_miss;                                  /* rax: pc */
     const uint8_t *jump_user;       /* rax: pc, bit 0 to be cleared; looks at the limit */
+    const uint8_t *return_base;     /* returned to */
     const uint8_t *link;            /* called; followed by struct link_data */
     const uint8_t *load;            /* called; rax: address, ecx: info */
     const uint8_t *store;           /* called; rax: address, rdx: value, ecx: info */

@@ -3,8 +3,9 @@
  *
  *     rbp   struct translated_hart + HART_BIAS, so that x1-x31 have short displacements
  *     r15   icount; of process VMs, which count nothing, an eleventh guest register
- *     rsp   translated_hart.stack; a multiple of 16
- *     rax rcx rdx, xmm0-xmm2      free
+ *     rsp   translated_hart.stack, of process VMs less the frames of calls (ADR 0048); a
+ *           multiple of 16
+ *     rax rcx rdx, xmm0-xmm2      free; rcx and rdx may hold low halves (ADR 0049)
  *     ten integer and thirteen FP registers hold guest registers all the time; the
  *     others live in struct hart. The ten are those that compiled code uses most:
  *     with x0 they are 86 % of all operands of SPEC. */

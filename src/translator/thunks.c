@@ -82,6 +82,31 @@ static void hart_argument(struct maker *m)
 
 static const unsigned saved_by_callee[] = {RBX, RBP, R12, R13, R14, R15};
 
+/* Of process VMs: the last return on the stack, which stays there. Whoever finds it matches by
+ * chance goes where the address that it compared says. */
+static const uint8_t *make_return_base(struct maker *m)
+{
+    const uint8_t *start = here(m);
+
+    emit_rm(&m->e, X86_MOV, 8, RAX, at_register(RSP, 0));
+    emit_ri(&m->e, X86_SUB_IMM, 8, RSP, 8);
+    emit_jmp(&m->e, m->t->thunks.jump_user);
+    return start;
+}
+
+static void push_return_base(struct maker *m)
+{
+    struct translator *t = m->t;
+
+    emit_rm(&m->e, X86_LEA, 8, RCX, at_register(RSP, -RETURNS_BYTES));
+    emit_rm(&m->e, X86_MOV_STORE, 8, RCX, TH_FIELD(stack_floor));
+    emit_constant(&m->e, RCX, 0);
+    emit_r(&m->e, X86_PUSH, 8, RCX);
+    emit_constant(&m->e, RCX,
+                  (uint64_t)(uintptr_t)(t->map.exec + (t->thunks.return_base - t->map.write)));
+    emit_r(&m->e, X86_PUSH, 8, RCX);
+}
+
 static void make_enter(struct maker *m)
 {
     for (unsigned i = 0; i < ARRAY_LEN(saved_by_callee); i++)
@@ -90,6 +115,8 @@ static void make_enter(struct maker *m)
     emit_rm(&m->e, X86_LEA, 8, HART_REG, at_register(RDI, HART_BIAS));
     emit_rr(&m->e, X86_MOV, 8, RAX, RSI);
     emit_rm(&m->e, X86_MOV_STORE, 8, RSP, TH_FIELD(stack));
+    if (m->t->options.user)
+        push_return_base(m);
     load_all(m);
     emit_r(&m->e, X86_JMP_R, 8, RAX);
 }
@@ -309,8 +336,6 @@ void thunks_make(struct translator *t)
     emitter_init(&m.e, t->map.write, t->hot_start, spare, sizeof(spare));
     /* Functions are called through the executable mapping; jumps within the cache
      * are relative, so the writable addresses serve for them. */
-    thunks->enter = (unsigned (*)(struct hart *, const uint8_t *))(uintptr_t)t->map.exec;
-    make_enter(&m);
     const uint8_t *stored = here(&m);
     make_exit_stored(&m);
     thunks->exit_find = make_exit(&m, LEAVE_FIND, stored);
@@ -322,6 +347,10 @@ void thunks_make(struct translator *t)
     emit_jcc(&m.e, IF_EQUAL, thunks->poll_at);
     thunks->jump_miss = here(&m);
     make_light_jump(&m, (uintptr_t)runtime_find, thunks->exit_find);
+    thunks->return_base = make_return_base(&m);
+    thunks->enter = (unsigned (*)(struct hart *, const uint8_t *))(
+        uintptr_t)(t->map.exec + (here(&m) - t->map.write));
+    make_enter(&m);
     thunks->link = here(&m);
     emit_r(&m.e, X86_POP, 8, RAX);
     make_light_jump(&m, (uintptr_t)runtime_link, thunks->exit_find);

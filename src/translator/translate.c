@@ -182,7 +182,7 @@ static uint8_t *emit_jump(struct translation *tr, int condition, const uint8_t *
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): patched through it later */
-static void add_link(struct translation *tr, uint8_t *site, int64_t offset)
+void add_link(struct translation *tr, uint8_t *site, int64_t offset)
 {
     uint64_t base = tr->is_user ? tr->page->gpa : 0;
 
@@ -213,6 +213,15 @@ static void goto_unpolled(struct translation *tr, int condition, int64_t offset)
     add_link(tr, emit_jump(tr, condition, NULL), offset);
 }
 
+void call_insn(struct translation *tr, unsigned index)
+{
+    uint8_t *label = tr->insns[index].label;
+    uint8_t *site = emit_call(&tr->e, label);
+
+    if (!label)
+        tr->fixups[tr->fixup_count++] = (struct fixup){site, (uint16_t)index};
+}
+
 /* Where the limit was reached on the way to `offset`. */
 static void emit_poll(struct translation *tr, int64_t offset)
 {
@@ -229,9 +238,9 @@ static void emit_poll(struct translation *tr, int64_t offset)
     to_hot(tr);
 }
 
-/* Compares with the limit; the condition of going on. Units of process VMs count nothing
- * and may have something else in r15: for them the limit is 0 or none. */
-static enum condition emit_limit_check(struct translation *tr)
+/* Units of process VMs count nothing and may have something else in r15: for them the limit is
+ * 0 or none. */
+enum condition emit_limit_check(struct translation *tr)
 {
     if (tr->is_user) {
         emit_mi(&tr->e, X86_CMP_IMM, 8, HART_FIELD(limit), 0);
@@ -275,282 +284,16 @@ void emit_address(struct translation *tr, unsigned host, int64_t offset)
         emit_ri(&tr->e, X86_ADD_IMM, 8, host, (int32_t)offset);
 }
 
-#define JUMP_FIELD(member)                                                                      \
-    ((int64_t)(offsetof(struct translated_hart, jumps) + offsetof(struct jump_entry, member)) - \
-     HART_BIAS)
-
-/* Jumps of a process VM to the address in `target`, whose lowest bit does not count: nothing
- * in the jump cache is odd, so only the cold part looks. The context is a constant of the unit,
- * most often with tag 0, and nobody asks for the page. */
-static void emit_user_jump(struct translation *tr, unsigned target, bool polls)
-{
-    struct emitter *e = &tr->e;
-    uint64_t tag = context_user_tag(tr->context);
-    unsigned wanted = target;
-    const uint8_t *miss = tr->t->thunks.jump_user;
-
-    if (target != RAX) {
-        struct code_stream *out = e->out;
-        to_cold(tr);
-        miss = e->out->at;
-        emit_rr(e, X86_MOV, 8, RAX, target);
-        emit_jmp(e, tr->t->thunks.jump_user);
-        e->out = out;
-    }
-    if (polls)
-        emit_jcc(e, condition_not(emit_limit_check(tr)), miss);
-    emit_rr(e, X86_MOV, 4, RCX, target);
-    emit_ri(e, X86_AND_IMM, 4, RCX, (USER_JUMP_CACHE_SIZE - 1) * 2);
-    if (tag) {
-        emit_constant(e, RDX, tag);
-        emit_rr(e, X86_XOR, 8, RDX, target);
-        wanted = RDX;
-    }
-    emit_rm(e, X86_CMP_STORE, 8, wanted, at_index(HART_REG, RCX, 3, JUMP_FIELD(tag)));
-    emit_jcc(e, IF_NOT_EQUAL, miss);
-    emit_m(e, X86_JMP_R, 8, at_index(HART_REG, RCX, 3, JUMP_FIELD(code)));
-}
-_Static_assert(sizeof(struct jump_entry) == 16, "half an address times eight finds it");
-
-void emit_jump_rax(struct translation *tr, bool polls)
-{
-    struct emitter *e = &tr->e;
-    struct code_stream *out = e->out;
-
-    if (tr->is_user) {
-        emit_user_jump(tr, RAX, polls);
-        return;
-    }
-    if (polls)
-        emit_jcc(e, condition_not(emit_limit_check(tr)), tr->t->thunks.poll_at);
-    /* Entry (va / 2) % size, 16 bytes each. */
-    if (tr->features->bmi2) {
-        emit_rri(e, X86_RORX, 4, RCX, RAX, 29);
-    } else {
-        emit_rr(e, X86_MOV, 4, RCX, RAX);
-        emit_ri(e, X86_SHL_IMM, 4, RCX, 3);
-    }
-    emit_ri(e, X86_AND_IMM, 4, RCX, (JUMP_CACHE_SIZE - 1) * (int)sizeof(struct jump_entry));
-    emit_rm(e, X86_MOV, 8, RDX, TH_FIELD(context_tag));
-    emit_rr(e, X86_XOR, 8, RDX, RAX);
-    emit_rm(e, X86_CMP_STORE, 8, RDX, at_index(HART_REG, RCX, 0, JUMP_FIELD(tag)));
-    emit_jcc(e, IF_NOT_EQUAL, tr->t->thunks.jump_miss);
-    emit_ri(e, X86_AND_IMM, 8, RAX, -(int32_t)PAGE_SIZE);
-    emit_rm(e, X86_MOV_STORE, 8, RAX, HART_FIELD(page));
-    emit_m(e, X86_JMP_R, 8, at_index(HART_REG, RCX, 0, JUMP_FIELD(code)));
-    e->out = out;
-}
-
-/* ---- jumps ---- */
-
-/* Whether a jump there can be patched to lead straight to its target. */
-static bool is_linkable(const struct translation *tr, int64_t offset)
-{
-    return tr->is_user || is_near(offset);
-}
-
-static bool target_is_aligned(const struct translation *tr, const struct insn *insn)
-{
-    return tr->has_compressed || (insn->imm & 3) == 0;
-}
-
-static bool translate_jal(struct translation *tr, const struct insn *insn)
-{
-    unsigned offset = tr->insns[tr->at].offset;
-    int64_t target = (int64_t)offset + insn->imm;
-
-    if (!target_is_aligned(tr, insn))
-        return false;
-    tr->pending++;
-    if (insn->rd) {
-        unsigned host = target_x(tr, insn->rd, RAX);
-        emit_address(tr, host, (int64_t)offset + insn->length);
-        put_x(tr, insn->rd, host);
-    }
-    pay_pending(tr);
-    if (is_linkable(tr, target)) {
-        emit_goto(tr, -1, target);
-    } else {
-        emit_address(tr, RAX, target);
-        emit_jump_rax(tr, insn->imm <= 0);
-    }
-    tr->ended = true;
-    return true;
-}
-
-/* Whether host register `base` holds something else at the end of jalr. */
-static bool is_changed(const struct translation *tr, const struct insn *insn, unsigned base)
-{
-    bool changed = insn->rd && target_x(tr, insn->rd, RCX) == base;
-
-    for (unsigned i = 0; i < tr->local_count; i++)
-        changed |= tr->locals[i].host == base;
-    return changed;
-}
-
-static bool translate_jalr(struct translation *tr, const struct insn *insn)
-{
-    unsigned offset = tr->insns[tr->at].offset;
-
-    if (!tr->has_compressed)
-        return false; /* may trap for a misaligned target */
-    unsigned base = get_x(tr, insn->rs1, RAX);
-    bool stays = tr->is_user && insn->imm == 0 && !is_changed(tr, insn, base);
-    if (insn->imm)
-        emit_rm(&tr->e, X86_LEA, 8, RAX, at_register(base, insn->imm));
-    else if (base != RAX && !stays)
-        emit_rr(&tr->e, X86_MOV, 8, RAX, base);
-    if (!tr->is_user)
-        emit_ri(&tr->e, X86_AND_IMM, 8, RAX, -2);
-    if (insn->rd) {
-        unsigned host = target_x(tr, insn->rd, RCX);
-        emit_address(tr, host, (int64_t)offset + insn->length);
-        put_x(tr, insn->rd, host);
-    }
-    tr->pending++;
-    pay_pending(tr);
-    leave_unit(tr);
-    if (stays)
-        emit_user_jump(tr, base, true);
-    else
-        emit_jump_rax(tr, true);
-    tr->ended = true;
-    return true;
-}
-
-static int branch_condition(unsigned op)
-{
-    switch (op) {
-    case OP_beq:
-        return IF_EQUAL;
-    case OP_bne:
-        return IF_NOT_EQUAL;
-    case OP_blt:
-        return IF_LESS;
-    case OP_bge:
-        return IF_GREATER_EQUAL;
-    case OP_bltu:
-        return IF_BELOW;
-    default:
-        return IF_ABOVE_EQUAL;
-    }
-}
-
-static void emit_compare(struct translation *tr, const struct insn *insn)
-{
-    bool in_memory =
-        insn->rs1 && local_x(tr, insn->rs1) == NO_REGISTER && !rax_holds(tr, insn->rs1);
-
-    if (insn->rs2 == 0 && insn->rs1 == tr->flags_of && tr->flags_at == tr->e.out->at &&
-        (insn->op == OP_beq || insn->op == OP_bne))
-        return;
-    if (in_memory && insn->rs2 == 0) {
-        emit_mi(&tr->e, X86_CMP_IMM, 8, guest_x(insn->rs1), 0);
-        return;
-    }
-    if (in_memory && local_x(tr, insn->rs2) != NO_REGISTER) {
-        emit_rm(&tr->e, X86_CMP_STORE, 8, local_x(tr, insn->rs2), guest_x(insn->rs1));
-        return;
-    }
-    unsigned a = get_x(tr, insn->rs1, RAX);
-    if (insn->rs2 == 0)
-        emit_rr(&tr->e, X86_TEST, 8, a, a);
-    else
-        with_x(tr, X86_CMP, 8, a, insn->rs2);
-}
-
-/* The conditional move that makes its move where the condition does not hold. */
-static enum x86_op move_unless(int condition)
-{
-    switch (condition) {
-    case IF_EQUAL:
-        return X86_CMOVNE;
-    case IF_NOT_EQUAL:
-        return X86_CMOVE;
-    case IF_LESS:
-        return X86_CMOVGE;
-    case IF_GREATER_EQUAL:
-        return X86_CMOVL;
-    case IF_BELOW:
-        return X86_CMOVAE;
-    default:
-        return X86_CMOVB;
-    }
-}
-
-/* A branch over one move: what RV64GC has for a conditional move. Compilers make one of
- * minima and the like, whose branches nothing predicts. */
-static void translate_select(struct translation *tr, const struct insn *insn)
-{
-    enum x86_op op = move_unless(branch_condition(insn->op));
-    const struct insn *move = &tr->insns[tr->at + 1].insn;
-    unsigned source = move->op != OP_add || move->rs1 ? move->rs1 : move->rs2;
-    bool extends = move->op == OP_addiw && source && !(tr->known_words >> source & 1);
-    bool was_word = tr->known_words >> move->rd & 1;
-
-    emit_compare(tr, insn);
-    unsigned host = local_x(tr, move->rd);
-    if (host == NO_REGISTER) {
-        host = RAX;
-        emit_rm(&tr->e, X86_MOV, 8, host, guest_x(move->rd));
-    }
-    if (source == 0 || extends) {
-        if (extends)
-            with_x(tr, X86_MOVSXD, 8, RCX, source);
-        else
-            emit_constant(&tr->e, RCX, 0);
-        emit_rr(&tr->e, op, 8, host, RCX);
-    } else {
-        with_x(tr, op, 8, host, source);
-    }
-    tr->puts_last = false;
-    put_x(tr, move->rd, host);
-    take_next(tr);
-    tr->pending++;
-    tr->rax_at = NULL;
-    if (!was_word)
-        tr->half_made = move->rd; /* it may be what it was */
-}
-
-static bool translate_branch(struct translation *tr, const struct insn *insn)
-{
-    int64_t target = (int64_t)tr->insns[tr->at].offset + insn->imm;
-    int condition = branch_condition(insn->op);
-
-    if (tr->insns[tr->at].is_select) {
-        translate_select(tr, insn);
-        return true;
-    }
-    if (!target_is_aligned(tr, insn))
-        return false;
-    tr->pending++;
-    pay_pending(tr);
-    emit_compare(tr, insn);
-    if (is_linkable(tr, target)) {
-        emit_goto(tr, condition, target);
-        return true;
-    }
-    emit_jcc_cold(tr, (enum condition)condition);
-    emit_address(tr, RAX, target);
-    emit_jump_rax(tr, insn->imm <= 0);
-    to_hot(tr);
-    return true;
-}
-
 /* ---- translation ---- */
 
 static bool translate_one(struct translation *tr, const struct insn *insn)
 {
     uint32_t flags = isa_ops[insn->op].flags;
 
-    if (tr->t->options.no_inline && !(flags & (IS_JUMP | IS_BRANCH)))
+    if (flags & (IS_JUMP | IS_BRANCH))
+        return translate_jump(tr, insn);
+    if (tr->t->options.no_inline)
         return false;
-    if (insn->op == OP_jal)
-        return translate_jal(tr, insn);
-    if (insn->op == OP_jalr)
-        return translate_jalr(tr, insn);
-    if (flags & IS_BRANCH)
-        return translate_branch(tr, insn);
     if (isa_ops[insn->op].extension == EXT_Zicsr)
         return translate_csr(tr, insn);
     if (insn->op == OP_ecall || insn->op == OP_sret || insn->op == OP_sfence_vma)

@@ -133,7 +133,7 @@ typedef bool translate_function(struct translation *tr, const struct insn *insn)
 
 translate_function translate_integer, translate_memory, translate_fp, translate_atomic;
 /* These count the instruction themselves. */
-translate_function translate_csr, translate_trap;
+translate_function translate_csr, translate_trap, translate_jump;
 
 /* ---- guest registers ---- */
 
@@ -232,6 +232,18 @@ void emit_cold_fallback(struct translation *tr, const struct insn *insn, const u
 /* Jumps to the instruction at `offset` of this page, or of a process VM relative to it;
  * r15 is exact. `condition` negative: always. */
 void emit_goto(struct translation *tr, int condition, int64_t offset);
+/* Compares with the limit; the condition of going on. Leaves registers alone. */
+enum condition emit_limit_check(struct translation *tr);
+/* Whether a jump to `offset` of this page can be patched to lead straight there. */
+static inline bool is_linkable(const struct translation *tr, int64_t offset)
+{
+    return tr->is_user || is_near(offset);
+}
+/* The jump or call at `site` leads to `offset` of this page, outside of the unit: through a
+ * stub that patches it. */
+void add_link(struct translation *tr, uint8_t *site, int64_t offset);
+/* A host call of the unit's instruction number `index`. */
+void call_insn(struct translation *tr, unsigned index);
 /* Before thunks that take an offset in the page: hart->page is right. Changes rax. */
 void emit_page(struct translation *tr);
 /* Jumps from the cold part to a variant of this unit that begins with the current

@@ -459,11 +459,51 @@ static void zero_idiom(struct random *random, struct unit *unit)
     plain_unit(random, unit, OP_xori);
 }
 
+/* rd = `op` of registers near each other, but not a link register. */
+static void add_near(struct random *random, struct unit *unit)
+{
+    static const uint16_t ops[] = {OP_add, OP_addw, OP_xor, OP_addi, OP_sltu, OP_mul};
+    struct insn insn = near_fields(random, ops[below(random, ARRAY_LEN(ops))]);
+
+    if (insn.rd == 1 || insn.rd == 5)
+        insn.rd = 10;
+    add(unit, &insn);
+}
+
+static void add_jump(struct unit *unit, unsigned link, int32_t distance)
+{
+    add(unit, &(struct insn){.op = OP_jal, .rd = (uint8_t)link, .imm = distance});
+}
+
+static void add_return(struct random *random, struct unit *unit, unsigned link)
+{
+    uint8_t reg = (uint8_t)link;
+
+    /* The lowest bit of an address does not count. */
+    add(unit, &(struct insn){.op = OP_addi, .rd = reg, .rs1 = reg, .imm = !below(random, 4)});
+    add(unit, &(struct insn){.op = OP_jalr, .rs1 = reg});
+}
+
+/* A function that calls another, both behind the call. */
+static void call_idiom(struct random *random, struct unit *unit)
+{
+    unsigned outer = below(random, 2) ? 1 : 5;
+
+    unit->op = OP_jal;
+    add_jump(unit, outer, 8);
+    add_jump(unit, 0, 32);
+    add_jump(unit, outer ^ 4, 16);
+    add_near(random, unit);
+    add_return(random, unit, outer);
+    add_near(random, unit);
+    add_return(random, unit, outer ^ 4);
+}
+
 static void idiom_unit(struct random *random, struct unit *unit)
 {
     static void (*const idioms[])(struct random *, struct unit *) = {
-        select_idiom, select_idiom, shift_idiom, shift_idiom,
-        zero_idiom,   zero_idiom,   word_idiom,  stored_word_idiom};
+        select_idiom, select_idiom, shift_idiom,       shift_idiom, zero_idiom,
+        zero_idiom,   word_idiom,   stored_word_idiom, call_idiom};
 
     idioms[below(random, ARRAY_LEN(idioms))](random, unit);
 }

@@ -33,9 +33,9 @@ FLAGS = ["-static", "-O2", "-pthread", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "
 QEMU = ["qemu-riscv64", "-R", "0x4000000000"]
 DEVIATIONS = HERE / "qemu_deviations.txt"
 PROGRAMS = ["files", "directories", "xattrs", "vectors", "pipes", "events", "sockets", "memory",
-            "memory_faults", "registers", "code", "signals", "signal_restart", "signal_defaults",
-            "threads", "processes", "execution", "identity", "time", "ipc", "misc", "fp",
-            "host_memory"]
+            "memory_faults", "registers", "code", "calls", "signals", "signal_restart",
+            "signal_defaults", "threads", "processes", "execution", "identity", "time", "ipc", "misc",
+            "fp", "host_memory"]
 TIMEOUT_S = 60
 FUZZ_CALLS = 10000
 NO_RANDOM_ADDRESSES = 0x40000  # personality(2)
