@@ -131,9 +131,10 @@ static int parse(struct launch *launch, int argc, char **argv, struct error *err
         if (result < 0)
             return result;
     }
-    if (!launch->what)
-        return error_set(err, -EINVAL, "name an image, as in: doppel launch debian");
-    return 0;
+    if (launch->what)
+        return 0;
+    error_set(err, -EINVAL, "name an image, as in: doppel launch debian");
+    return -EINVAL;
 }
 
 /* ---- the machine ---- */

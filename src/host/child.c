@@ -78,25 +78,25 @@ static int spawn(char *const argv[], const int *fds, unsigned fd_count, bool kee
     return -result;
 }
 
-int child_start(char *const argv[], const int *fds, unsigned fd_count, bool keeps_stderr,
-                pid_t *pid, struct error *err)
+int child_start(const struct child_config *config, pid_t *pid, struct error *err)
 {
     int high[CHILD_MAX_FDS] = {0};
     int result = 0;
     unsigned opened = 0;
 
     /* Above all targets, so that putting one in place overwrites none that still waits. */
-    for (; opened < fd_count && result == 0; opened++) {
-        high[opened] = fcntl(fds[opened], F_DUPFD_CLOEXEC, CHILD_FIRST_FD + CHILD_MAX_FDS);
+    for (; opened < config->fd_count && result == 0; opened++) {
+        high[opened] = fcntl(config->fds[opened], F_DUPFD_CLOEXEC, CHILD_FIRST_FD + CHILD_MAX_FDS);
         result = high[opened] < 0 ? -errno : 0;
     }
     if (result == 0)
-        result = spawn(argv, high, fd_count, keeps_stderr, pid);
+        result = spawn(config->argv, high, config->fd_count, config->keeps_stderr, pid);
     for (unsigned i = 0; i < opened; i++)
         if (high[i] >= 0)
             close(high[i]);
-    return result < 0 ? error_set(err, result, "cannot start '%s': %s", argv[0], strerror(-result))
-                      : 0;
+    if (result < 0)
+        error_set(err, result, "cannot start '%s': %s", config->argv[0], strerror(-result));
+    return result;
 }
 
 void child_kill(pid_t pid)

@@ -15,17 +15,22 @@
  * ../libexec/doppel of it. False: it is nowhere. */
 bool child_find(const char *name, char *path, size_t size);
 
-/* Starts `argv[0]` with descriptors `fds` as numbers 3, 4, ... and nothing else: input and
- * output are /dev/null, messages too unless `keeps_stderr`. It has default signals and a
- * process group of its own, so that keys at the terminal do not reach it. */
-MUST_CHECK int child_start(char *const argv[], const int *fds, unsigned fd_count, bool keeps_stderr,
-                           pid_t *pid, struct error *err);
+struct child_config {
+    char *const *argv; /* ends with NULL */
+    const int *fds;    /* its numbers 3, 4, ...; at most CHILD_MAX_FDS */
+    unsigned fd_count;
+    bool keeps_stderr; /* messages go where ours go, not to /dev/null */
+};
+
+/* Starts `argv[0]` with these descriptors and nothing else: input and output are /dev/null. It
+ * has default signals and a process group of its own, so that keys at the terminal do not reach
+ * it. */
+MUST_CHECK int child_start(const struct child_config *config, pid_t *pid, struct error *err);
 
 /* Who starts programs instead, for a process that may not do it itself any more. Zeroed: we do. */
 struct child_port {
     /* As child_start, child_kill. */
-    int (*start)(void *owner, char *const argv[], const int *fds, unsigned fd_count,
-                 bool keeps_stderr, pid_t *pid, struct error *err);
+    int (*start)(void *owner, const struct child_config *config, pid_t *pid, struct error *err);
     void (*kill)(void *owner, pid_t pid);
     pid_t (*parent)(void *owner); /* of what start() starts */
     void *owner;

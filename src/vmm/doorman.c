@@ -84,10 +84,11 @@ int doorman_take(struct doorman *doorman, struct place *place, enum doorman_plac
     return 0;
 }
 
-int doorman_spawn(struct doorman *doorman, char *const argv[], const int *fds, unsigned fd_count,
-                  bool keeps_stderr, pid_t *pid, struct error *err)
+int doorman_spawn(struct doorman *doorman, const struct child_config *config, pid_t *pid,
+                  struct error *err)
 {
-    struct doorman_question question = {.word = DOORMAN_WORD_SPAWN, .kind = keeps_stderr};
+    struct doorman_question question = {.word = DOORMAN_WORD_SPAWN, .kind = config->keeps_stderr};
+    char *const *argv = config->argv;
     size_t length = 0;
     int fd;
 
@@ -100,7 +101,7 @@ int doorman_spawn(struct doorman *doorman, char *const argv[], const int *fds, u
         length += size;
     }
     question.size = (uint32_t)length;
-    int result = ask(doorman, &question, fds, fd_count, &fd);
+    int result = ask(doorman, &question, config->fds, config->fd_count, &fd);
     if (result < 0)
         return error_set(err, result, "cannot start '%s': %s", argv[0], strerror(-result));
     *pid = result;

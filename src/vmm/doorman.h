@@ -7,6 +7,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "host/child.h"
 #include "host/place.h"
 
 #include <sys/types.h>
@@ -31,8 +32,8 @@ MUST_CHECK int doorman_take(struct doorman *doorman, struct place *place, enum d
                             struct error *err);
 
 /* As child_start, for the helper; its parent is the doorman. */
-MUST_CHECK int doorman_spawn(struct doorman *doorman, char *const argv[], const int *fds,
-                             unsigned fd_count, bool keeps_stderr, pid_t *pid, struct error *err);
+MUST_CHECK int doorman_spawn(struct doorman *doorman, const struct child_config *config, pid_t *pid,
+                             struct error *err);
 /* Ends what doorman_spawn started. */
 void doorman_kill(struct doorman *doorman, pid_t pid);
 

@@ -126,7 +126,8 @@ static int spawn(struct door *door, const struct doorman_question *question, con
     text[question->size] = 0;
     for (uint32_t at = 0; at < question->size && count < 7; at += (uint32_t)strlen(text + at) + 1)
         argv[count++] = text + at;
-    int result = child_start(argv, fds, fd_count, question->kind, slot, NULL);
+    int result =
+        child_start(&(struct child_config){argv, fds, fd_count, question->kind}, slot, NULL);
     return result < 0 ? result : *slot;
 }
 

@@ -50,14 +50,12 @@ static int hand_places_over(struct vm *vm, struct error *err)
 
 /* ---- helpers ---- */
 
-int jail_start_child(void *owner, char *const argv[], const int *fds, unsigned fd_count,
-                     bool keeps_stderr, pid_t *pid, struct error *err)
+int jail_start_child(void *owner, const struct child_config *config, pid_t *pid, struct error *err)
 {
     struct vm *vm = owner;
 
-    if (vm->doorman)
-        return doorman_spawn(vm->doorman, argv, fds, fd_count, keeps_stderr, pid, err);
-    return child_start(argv, fds, fd_count, keeps_stderr, pid, err);
+    return vm->doorman ? doorman_spawn(vm->doorman, config, pid, err)
+                       : child_start(config, pid, err);
 }
 
 void jail_kill_child(void *owner, pid_t pid)

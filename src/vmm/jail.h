@@ -4,6 +4,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
+#include "host/child.h"
 #include "sandbox/sandbox.h"
 
 struct vm;
@@ -18,8 +19,7 @@ MUST_CHECK int jail_enter(struct vm *vm, struct error *err);
 MUST_CHECK int jail_seal_loop(struct vm *vm, struct error *err);
 
 /* Helpers and sockets, also from inside; `owner` is the struct vm. See struct child_port, vsock_config.connect. */
-int jail_start_child(void *owner, char *const argv[], const int *fds, unsigned fd_count,
-                     bool keeps_stderr, pid_t *pid, struct error *err);
+int jail_start_child(void *owner, const struct child_config *config, pid_t *pid, struct error *err);
 void jail_kill_child(void *owner, pid_t pid);
 pid_t jail_parent(void *owner);
 int jail_connect(void *owner, uint32_t port);

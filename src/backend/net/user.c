@@ -115,13 +115,12 @@ static int spawn(struct user *user, const int theirs[2], struct error *err)
     char *const argv[] = {user->path, parent, NULL};
 
     const struct child_port *children = &user->children;
-    bool keeps_stderr = log_enabled("net", LOG_DEBUG);
+    struct child_config config = {argv, theirs, 2, log_enabled("net", LOG_DEBUG)};
 
     snprintf(parent, sizeof(parent), "%d",
              (int)(children->parent ? children->parent(children->owner) : getpid()));
-    if (children->start)
-        return children->start(children->owner, argv, theirs, 2, keeps_stderr, &user->pid, err);
-    return child_start(argv, theirs, 2, keeps_stderr, &user->pid, err);
+    return children->start ? children->start(children->owner, &config, &user->pid, err)
+                           : child_start(&config, &user->pid, err);
 }
 
 static bool send_message(const struct user *user, struct user_message *message)
