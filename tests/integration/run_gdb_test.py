@@ -261,9 +261,22 @@ def _(folder):
     time.sleep(1)
     client.socket.sendall(b"\x03")
     client.receive()
-    for thread, wanted in ((1, b"E10"), (2, b"OK")):
+
+    def write(thread):
         client.ask(b"Hg%d" % thread)
-        check_equal(client.ask(b"P5=0100000000000000"), wanted, f"thread {thread}")
+        return client.ask(b"P5=0100000000000000")
+
+    check_equal(write(1), b"E10", "the thread that waits for others")
+    # On a busy host the other has not got to its loop yet.
+    for _ in range(20):
+        answer = write(2)
+        if answer == b"OK":
+            break
+        client.send(b"vCont;c")
+        time.sleep(1)
+        client.socket.sendall(b"\x03")
+        client.receive()
+    check_equal(answer, b"OK", "the thread that counts")
 
 
 @case("children of fork and vfork run past breakpoints")
