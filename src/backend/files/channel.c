@@ -101,13 +101,15 @@ int64_t channel_collect(struct channel *channel, uint32_t collected)
     return (int64_t)entry - 1;
 }
 
-void channel_await(struct channel *channel, uint32_t collected)
+uint32_t channel_moment(struct channel *channel)
 {
-    uint32_t finished = atomic_load(&channel->finished);
+    return atomic_load(&channel->finished);
+}
 
+void channel_await(struct channel *channel, uint32_t moment)
+{
     atomic_store(&channel->is_awaited, 1);
-    if (atomic_load(&channel->finish_ring[collected % CHANNEL_SLOTS]) == 0)
-        futex_wait(&channel->finished, finished);
+    futex_wait(&channel->finished, moment);
     atomic_store(&channel->is_awaited, 0);
 }
 

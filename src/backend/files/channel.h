@@ -64,8 +64,10 @@ void channel_submit(struct channel *channel, unsigned slot, uint32_t submitted);
 /* The next slot whose reply is there, -1: none; `collected` is how many were before. The
  * number is whatever the server says. */
 int64_t channel_collect(struct channel *channel, uint32_t collected);
-/* Sleeps until there is one, or channel_wake. May return early. */
-void channel_await(struct channel *channel, uint32_t collected);
+/* What channel_await is given: taken before one looks whether there is something to do. */
+uint32_t channel_moment(struct channel *channel);
+/* Sleeps until something is finished, or channel_wake, after that moment. May return early. */
+void channel_await(struct channel *channel, uint32_t moment);
 void channel_wake(struct channel *channel);
 
 /* ---- the server's side ---- */

@@ -74,9 +74,9 @@ struct files {
     uint32_t first_free;
     unsigned in_flight;
     uint32_t submitted;
-    _Atomic uint32_t collected; /* also read without */
-    bool has_server;            /* or will have: it is being started */
-    bool is_dead;               /* no server comes any more */
+    uint32_t collected;
+    bool has_server; /* or will have: it is being started */
+    bool is_dead;    /* no server comes any more */
     uint64_t started_ns;
     unsigned failures; /* in a row */
 };
@@ -115,12 +115,11 @@ static void answer_error(struct files_request *request, uint64_t unique, size_t 
 /* Takes in what the server has answered. Device lock held. */
 static bool collect(struct files *files)
 {
-    uint32_t collected = atomic_load_explicit(&files->collected, memory_order_relaxed);
-    int64_t number = channel_collect(files->channel, collected);
+    int64_t number = channel_collect(files->channel, files->collected);
 
     if (number < 0)
         return false;
-    atomic_store_explicit(&files->collected, collected + 1, memory_order_relaxed);
+    files->collected++;
     /* Only a server in foreign hands answers what was not asked. */
     if (number >= CHANNEL_SLOTS || !files->slots[number].request)
         return true;
@@ -152,17 +151,20 @@ static void *answer(void *argument)
 
     if (files->config.enter)
         files->config.enter(files->config.owner);
-    while (!atomic_load(&files->is_stopping)) {
+    for (;;) {
         bool has_collected = false;
         lock(files);
+        /* With the lock, so that it is not outdated by answers which a hart takes meanwhile. */
+        uint32_t moment = channel_moment(files->channel);
         while (collect(files))
             has_collected = true;
         if (has_collected)
             invite(files);
         unlock(files);
-        channel_await(files->channel, atomic_load(&files->collected));
+        if (atomic_load(&files->is_stopping))
+            return NULL;
+        channel_await(files->channel, moment);
     }
-    return NULL;
 }
 
 /* ---- requests ---- */
@@ -306,7 +308,7 @@ static void start_again(struct files *files)
     fail_all(files);
     channel_reset(files->channel);
     files->submitted = 0;
-    atomic_store(&files->collected, 0);
+    files->collected = 0;
     files->started_ns = now;
     files->has_server = true;
     if (send(files->control_fd, &word, 1, MSG_NOSIGNAL) != 1)
