@@ -99,8 +99,8 @@ struct translation {
      * the current instruction has not made, because the next does not look at it. */
     unsigned known_words;
     unsigned half_made;
-    /* Low halves (low_halves.c): the guest register whose low half each of LOW_HOSTS holds,
-     * 0: none; and of those, a bit for each that the current instruction has put there. */
+    /* Low halves (low_halves.c): the guest register whose low half each of the scratch
+     * registers holds, 0: none; and of those, a bit for each that the current instruction has put there. */
     uint8_t low_of[LOW_COUNT];
     unsigned low_new;
     unsigned known_boxed; /* FP registers that hold a NaN-boxed single, bit each */
@@ -181,8 +181,8 @@ bool low_is_wanted(const struct translation *tr, unsigned reg);
 unsigned low_get(struct translation *tr, unsigned reg, unsigned scratch);
 /* Whether a scratch register holds it. */
 bool low_is_held(const struct translation *tr, unsigned reg);
-/* A scratch register for the low half of what the current instruction makes: none of
- * `others`, host registers. */
+/* A scratch register for the low half of what the current instruction makes from host registers
+ * `a` and `b`: neither of them, unless both are scratch registers; then `a`. */
 unsigned low_target(const struct translation *tr, unsigned rd, unsigned a, unsigned b);
 /* `host`, one of those, holds the low half of `rd`, zero-extended. */
 void low_put(struct translation *tr, unsigned rd, unsigned host);

@@ -248,7 +248,7 @@ static bool emit_cut_out(struct translation *tr, const struct insn *insn)
     if (left && width != 4)
         return false;
     uint32_t touched = tr->e.touched;
-    unsigned source = rax_holds(tr, insn->rs1) ? RAX : low_get(tr, insn->rs1, RAX);
+    unsigned source = low_get(tr, insn->rs1, RAX);
     enum x86_op op = width == 4 ? X86_MOV : width == 2 ? X86_MOVZX16 : X86_MOVZX8;
     emit_rr(&tr->e, op, 4, target, source);
     if (left)
