@@ -576,7 +576,7 @@ def _(folder):
 def _(folder):
     path = folder / "serial"
     machine = Doppel(write_guest(folder, ECHO), "--serial", f"unix:{path}", terminal=False)
-    tap.wait_until(path.exists, 10, "the socket")
+    tap.wait_for_listener(path)
     for _ in range(3):
         with socket.socket(socket.AF_UNIX) as user, socket.socket(socket.AF_UNIX) as second:
             user.settimeout(10)
@@ -596,7 +596,7 @@ def _(folder):
 def _(folder):
     path = folder / "serial"
     machine = Doppel(write_guest(folder, ECHO), "--serial", f"unix:{path}", terminal=False)
-    tap.wait_until(path.exists, 10, "the socket")
+    tap.wait_for_listener(path)
     for _ in range(200):
         with socket.socket(socket.AF_UNIX) as user:
             user.settimeout(10)

@@ -225,7 +225,7 @@ def stop_for_space(folder, *arguments, command=STOPPED, **extra):
     machine = full_host(folder, command, "--disk", f"{folder}/small/disk", "--disk",
                         f"{folder}/second,format=raw", "--qmp", f"unix:{folder}/qmp", *arguments,
                         **extra)
-    tap.wait_until((folder / "qmp").exists, BOOT_S, "the control socket")
+    tap.wait_for_listener(folder / "qmp", BOOT_S)
     monitor = Control(folder / "qmp")
     wait_for_status(monitor, "io-error")
     return machine, monitor

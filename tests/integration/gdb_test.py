@@ -93,7 +93,7 @@ class Debugged:
             self.elf[0].write_bytes(elf(text))
         self.path = folder / "gdb"
         self.machine = Doppel("--gdb", f"unix:{self.path}", *arguments, *self.elf, terminal=False)
-        tap.wait_until(self.path.exists, 10, "the socket")
+        tap.wait_for_listener(self.path)
 
     def words(self, *commands):
         words = [GDB, "-q", "-nx", "-batch", "-ex", "set confirm off", "-ex", "set pagination off",

@@ -104,7 +104,7 @@ class Debugged:
              programs.program(PROGRAM, *linking), *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         tap.at_end(self.end)
-        tap.wait_until(self.path.exists, 10, "the socket")
+        tap.wait_for_listener(self.path)
 
     def end(self):
         self.process.kill()

@@ -20,6 +20,7 @@ import time
 import traceback
 
 LIMIT_S = 60
+ACCEPTS_CONNECTIONS = "00010000"  # __SO_ACCEPTCON in the flags of /proc/net/unix
 
 
 class Skip(Exception):
@@ -80,6 +81,16 @@ def wait_until(condition, limit_s, what):
             return result
         check(time.monotonic() < end, f"waited {limit_s} s for {what}")
         time.sleep(0.01)
+
+
+def wait_for_listener(path, limit_s=10):
+    """Until somebody listens at `path`, which is in the file system a moment earlier."""
+    def listens():
+        sockets = pathlib.Path("/proc/net/unix").read_text(errors="replace").splitlines()
+        return any(line.split()[3] == ACCEPTS_CONNECTIONS and line.endswith(f" {path}")
+                   for line in sockets[1:])
+
+    wait_until(listens, limit_s, f"a listener at {path}")
 
 
 def on_alarm(number, frame):

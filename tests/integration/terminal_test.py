@@ -422,7 +422,7 @@ def obey_unread(machine, number):
 def _(folder):
     path = folder / "serial"
     machine = Doppel(line_guest(folder, 1 << 40), "--serial", f"unix:{path}", terminal=False)
-    tap.wait_until(path.exists, 10, "the socket")
+    tap.wait_for_listener(path)
     with socket.socket(socket.AF_UNIX) as user:
         user.connect(str(path))
         time.sleep(1)
@@ -439,7 +439,7 @@ def _(folder):
     path = folder / "serial"
     machine = Doppel(write_guest(folder, "start: wfi\n j start"), "--serial", f"unix:{path}",
                      terminal=False)
-    tap.wait_until(path.exists, 10, "the socket")
+    tap.wait_for_listener(path)
     with socket.socket(socket.AF_UNIX) as user:
         user.connect(str(path))
         user.sendall(b"x" * 5000)

@@ -216,7 +216,7 @@ def _(folder):
         check_in("--vsock", machine.errors(), "error")
     first = Doppel("--kernel", guests.kernel(), "--serial", "none", "--vsock", path, "-S",
                    terminal=False)
-    tap.wait_until(path.exists, 5, "the socket")
+    tap.wait_for_listener(path)
     second = Doppel("--kernel", guests.kernel(), "--serial", "none", "--vsock", path,
                     terminal=False)
     check_equal(second.wait(), 2, "status of the second")
