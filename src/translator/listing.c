@@ -71,7 +71,8 @@ static void log_insn(const struct translation *tr, const struct translated_insn 
         log_debug(MODULE, "  %lx (across pages)", (unsigned long)gpa);
         return;
     }
-    isa_disassemble(&slot->insn, gpa, text, sizeof(text));
+    /* The program's, not what simplify_unit made of it. */
+    isa_disassemble(&tr->decoded[slot->offset / 2], gpa, text, sizeof(text));
     log_debug(MODULE, "  %lx %0*x %s", (unsigned long)gpa, 2 * slot->insn.length, slot->insn.raw,
               text);
 }

@@ -329,11 +329,14 @@ static void emit_straddling(struct translation *tr, unsigned offset)
     emit_jmp(&tr->e, tr->t->thunks.execute_fetched);
 }
 
-static void learn_word(struct translation *tr, const struct insn *insn)
+static void learn_word(struct translation *tr, const struct translated_insn *slot)
 {
+    const struct insn *insn = &slot->insn;
+
     if (!(isa_ops[insn->op].flags & X_RD) || insn->rd == 0)
         return;
-    bool is_word = integer_makes_word(insn, tr->known_words) && tr->half_made != insn->rd;
+    bool is_word =
+        integer_makes_word(insn, tr->known_words) && tr->half_made != insn->rd && !slot->is_low;
     tr->known_words = (tr->known_words & ~(1u << insn->rd)) | (unsigned)is_word << insn->rd;
 }
 
@@ -363,7 +366,7 @@ static void translate_insns(struct translation *tr)
             tr->ended = ends_unit(&slot->insn);
         }
         slot = &tr->insns[tr->at]; /* perhaps it was more than one */
-        learn_word(tr, &slot->insn);
+        learn_word(tr, slot);
         low_settle(tr, &slot->insn);
         unsigned next = slot->offset + slot->insn.length;
         bool follows = tr->at + 1 < tr->count && tr->insns[tr->at + 1].offset == next;
@@ -575,6 +578,7 @@ const uint8_t *translate_unit(struct translator *t, struct guest_page *page, uns
         tr->count = 1;
         tr->insns[0].insn.length = 2;
     } else {
+        simplify_unit(tr);
         plan_memory(tr);
         plan_registers(tr);
         translate_insns(tr);

@@ -36,6 +36,7 @@ struct translated_insn {
     bool is_loop;    /* jumped to from behind */
     bool is_entry;   /* jumped to: nothing is known before it */
     bool is_select;  /* a branch over one move, which is translated with it */
+    bool is_low;     /* nobody looks at the upper half of rd */
     uint8_t *label;  /* once translated */
     uint8_t *code;   /* for listings: where its host code begins, */
     uint8_t *cold;   /* and the cold part of it */
@@ -155,6 +156,8 @@ bool integer_reads_low(const struct insn *insn, unsigned reg);
 bool integer_is_move(const struct insn *insn);
 /* Whether `insn` makes a sign-extended word, if `known` are those registers that hold one. */
 bool integer_makes_word(const struct insn *insn, unsigned known);
+/* Whether the translation of `insn` changes nothing but rd, and never leaves host code. */
+bool integer_is_pure(const struct translation *tr, const struct insn *insn);
 /* The instruction that is executed right after the current one, whatever happens,
  * if that one ends with put_x; else NULL. */
 const struct insn *next_insn(const struct translation *tr);
@@ -203,6 +206,11 @@ static inline bool is_near(int64_t offset)
 {
     return offset >= 0 && offset < (int64_t)PAGE_SIZE;
 }
+
+/* ---- what they are translated as (simplify.c) ---- */
+
+/* Replaces instructions of the unit by others that come to the same. */
+void simplify_unit(struct translation *tr);
 
 /* ---- registers of the unit (unit_registers.c) ---- */
 

@@ -31,8 +31,9 @@ static bool takes_low_half(const struct insn *insn, unsigned reg);
 static void finish(struct translation *tr, const struct insn *insn, unsigned host, unsigned width)
 {
     const struct insn *next = next_insn(tr);
+    bool is_low = tr->insns[tr->at].is_low || (next && takes_low_half(next, insn->rd));
 
-    if (width == 4 && !(next && takes_low_half(next, insn->rd))) {
+    if (width == 4 && !is_low) {
         unsigned target = target_x(tr, insn->rd, host);
         emit_rr(&tr->e, X86_MOVSXD, 8, target, host);
         host = target;
@@ -126,7 +127,7 @@ static bool emit_word(struct translation *tr, const struct insn *insn)
     /* A logical shift leaves no sign to extend. */
     bool is_positive = insn->op == OP_srliw && insn->imm != 0;
 
-    if (!is_word_insn(tr, insn) || !(held || (wanted && !is_copy)) ||
+    if (tr->insns[tr->at].is_low || !is_word_insn(tr, insn) || !(held || (wanted && !is_copy)) ||
         (has_second(row) && rax_holds(tr, insn->rs2)))
         return false;
     unsigned target = target_x(tr, insn->rd, RAX);
@@ -214,7 +215,7 @@ static void emit_addi(struct translation *tr, const struct insn *insn)
         return;
     }
     unsigned source = get_x(tr, insn->rs1, RAX);
-    bool is_word = tr->known_words >> insn->rs1 & 1;
+    bool is_word = (tr->known_words >> insn->rs1 & 1) || tr->insns[tr->at].is_low;
     if (insn->imm == 0 && row->width == 4 && !is_word)
         emit_rr(&tr->e, X86_MOVSXD, 8, target, source);
     else if (insn->imm == 0)
@@ -826,6 +827,7 @@ static const uint8_t word_rules[OP_COUNT] = {
     [OP_slliw] = WORD_ALWAYS, [OP_srliw] = WORD_ALWAYS, [OP_sraiw] = WORD_ALWAYS,
     [OP_addw] = WORD_ALWAYS, [OP_subw] = WORD_ALWAYS,
     [OP_sllw] = WORD_ALWAYS, [OP_srlw] = WORD_ALWAYS, [OP_sraw] = WORD_ALWAYS,
+    [OP_roriw] = WORD_ALWAYS, [OP_rolw] = WORD_ALWAYS, [OP_rorw] = WORD_ALWAYS,
     [OP_mulw] = WORD_ALWAYS, [OP_divw] = WORD_ALWAYS, [OP_divuw] = WORD_ALWAYS,
     [OP_remw] = WORD_ALWAYS, [OP_remuw] = WORD_ALWAYS,
     [OP_slt] = WORD_ALWAYS, [OP_sltu] = WORD_ALWAYS,
@@ -860,13 +862,20 @@ bool integer_makes_word(const struct insn *insn, unsigned known)
     return false;
 }
 
+bool integer_is_pure(const struct translation *tr, const struct insn *insn)
+{
+    const struct integer_row *row = &rows[insn->op];
+
+    return row->emit && has_feature(tr->features, row->feature);
+}
+
 bool translate_integer(struct translation *tr, const struct insn *insn)
 {
     const struct integer_row *row = &rows[insn->op];
 
     if (isa_ops[insn->op].flags & IS_HINT)
         return insn->op != OP_pause; /* prefetches: nothing to do */
-    if (!row->emit || !has_feature(tr->features, row->feature))
+    if (!integer_is_pure(tr, insn))
         return false;
     tr->puts_last = true;
     if (insn->rd != 0) /* nothing but rd changes */

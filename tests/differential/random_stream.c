@@ -403,13 +403,52 @@ static void shift_idiom(struct random *random, struct unit *unit)
     add(unit, &second);
 }
 
+/* A rotation by two shifts and what joins them, or nearly one; then something that may read or
+ * overwrite the parts. */
+static void rotation_idiom(struct random *random, struct unit *unit)
+{
+    static const uint16_t joins[] = {OP_or, OP_xor, OP_add, OP_addw};
+    static const uint16_t others[] = {OP_addi, OP_xor, OP_addw, OP_sub, OP_slli, OP_srliw, OP_srli};
+    bool is_word = below(random, 2);
+    struct insn left = near_fields(random, is_word ? OP_slliw : OP_slli);
+    struct insn right = near_fields(random, is_word ? OP_srliw : OP_srli);
+    struct insn join = near_fields(random, joins[below(random, ARRAY_LEN(joins))]);
+    bool is_swapped = below(random, 2);
+    bool is_left_first = below(random, 2);
+
+    left.imm = 1 + (int32_t)below(random, is_word ? 31 : 63);
+    right.imm = (is_word ? 32 : 64) - left.imm;
+    if (below(random, 8) == 0)
+        right.imm--;
+    if (below(random, 8))
+        right.rs1 = left.rs1;
+    join.rs1 = is_swapped ? left.rd : right.rd;
+    join.rs2 = is_swapped ? right.rd : left.rd;
+    if (below(random, 2))
+        join.rd = left.rd;
+    unit->op = join.op;
+    if (below(random, 4) == 0)
+        add(unit, &(struct insn){.op = OP_beq, .rs1 = left.rd, .rs2 = right.rd, .imm = 8});
+    add(unit, is_left_first ? &left : &right);
+    if (below(random, 3) == 0)
+        add(unit,
+            &(struct insn){.op = OP_xori, .rd = near_register(random), .rs1 = left.rd, .imm = 5});
+    add(unit, is_left_first ? &right : &left);
+    add(unit, &join);
+    for (unsigned i = below(random, 3); i > 0; i--) {
+        struct insn other = near_fields(random, others[below(random, ARRAY_LEN(others))]);
+        add(unit, &other);
+    }
+}
+
 /* Words: computed one from another, compared, cut, stored, and needed whole in between. */
 static void word_idiom(struct random *random, struct unit *unit)
 {
     static const uint16_t ops[] = {OP_addw,  OP_subw, OP_addiw, OP_addiw, OP_slliw, OP_srliw,
                                    OP_sraiw, OP_sllw, OP_mulw,  OP_divw,  OP_and,   OP_or,
                                    OP_xor,   OP_andi, OP_ori,   OP_slt,   OP_sltu,  OP_sltiu,
-                                   OP_addi,  OP_add,  OP_slli,  OP_sub,   OP_lw,    OP_rolw};
+                                   OP_addi,  OP_add,  OP_slli,  OP_sub,   OP_lw,    OP_rolw,
+                                   OP_srli,  OP_srai, OP_roriw, OP_mul};
 
     for (unsigned i = 4 + below(random, 4); i > 0; i--) {
         struct insn insn = near_fields(random, ops[below(random, ARRAY_LEN(ops))]);
@@ -502,8 +541,8 @@ static void call_idiom(struct random *random, struct unit *unit)
 static void idiom_unit(struct random *random, struct unit *unit)
 {
     static void (*const idioms[])(struct random *, struct unit *) = {
-        select_idiom, select_idiom, shift_idiom,       shift_idiom, zero_idiom,
-        zero_idiom,   word_idiom,   stored_word_idiom, call_idiom};
+        select_idiom, select_idiom, shift_idiom, shift_idiom,       rotation_idiom, rotation_idiom,
+        zero_idiom,   zero_idiom,   word_idiom,  stored_word_idiom, call_idiom};
 
     idioms[below(random, ARRAY_LEN(idioms))](random, unit);
 }
