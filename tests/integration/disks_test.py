@@ -167,8 +167,8 @@ exec unshare -U -r -m sh -c '
     mount -t tmpfs -o size=32M none {small} || exit 9
     {tap.options.doppel} image create {small}/disk 128M --format {form} || exit 9
     dd if=/dev/zero of={small}/ballast bs=1M count=8 2>/dev/null
-    (while [ ! -e {folder}/go ]; do sleep 0.1; done; rm {small}/ballast; touch {folder}/gone) \\
-        </dev/null >/dev/null 2>&1 &
+    (while [ ! -e {folder}/go ]; do sleep 0.1; [ -d {folder} ] || exit; done
+     rm {small}/ballast; touch {folder}/gone) </dev/null >/dev/null 2>&1 &
     exec {tap.options.doppel} "$@"' doppel "$@"
 """)
     script.chmod(0o755)
