@@ -11,6 +11,7 @@ and Java: 1 GB of packages, half an hour. --repeat runs what depends on chance N
 """
 import hashlib
 import importlib
+import os
 import re
 import sys
 import time
@@ -90,8 +91,13 @@ def _(_):
         shell.expect("ready> ")
         return shell.expect(answer)
 
+    def in_foreground():
+        """The keys' signals reach the job, no longer the shell."""
+        tap.wait_until(lambda: os.tcgetpgrp(shell.fd) != shell.process.pid, 20, "the job")
+        time.sleep(0.3 * tap.slowness)  # until it has executed its program, or gone on
+
     shell.type("sleep 100")
-    time.sleep(0.5 * tap.slowness)
+    in_foreground()
     shell.send("\x1a")
     shell.expect("Stopped")
     ask("jobs", r"\[1\]\+  Stopped +sleep 100")
@@ -99,7 +105,7 @@ def _(_):
     ask("jobs", r"Running +sleep 100 &")
     shell.type("fg")
     shell.expect("sleep 100\r\n")
-    time.sleep(0.3 * tap.slowness)
+    in_foreground()
     shell.send("\x03")
     ask("echo status $?", "status 130")
     ask("sleep 100 & kill %1; wait; echo do''ne", "done")

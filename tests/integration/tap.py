@@ -148,6 +148,9 @@ def main(description, add_options=None):
     global slowness  # pylint: disable=global-statement
     slowness = SANITIZED_SLOWNESS if is_sanitized() else 1
     signal.signal(signal.SIGALRM, on_alarm)
+    # A script's background job has these ignored, and so would guests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
     chosen = [(name, function, limit_s) for name, function, limit_s, long in cases
               if (options.long or not long) and re.search(options.only, name)]
