@@ -258,6 +258,8 @@ static void test_orphan(void)
     MUST(wait(&status));
     check_equal(status, 12 << 8, "which waits for it");
     MUST(prctl(PR_SET_CHILD_SUBREAPER, 0));
+    int end[2]; /* what the child waits for, so that it does not end too early */
+    MUST(pipe(end));
     child = check_fork();
     if (child == 0) {
         pid_t grandchild = check_fork();
@@ -270,19 +272,23 @@ static void test_orphan(void)
                 pause();
         }
         MUST(prctl(PR_SET_CHILD_SUBREAPER, 0));
-        sleep_ms(30);
+        char byte;
+        MUST(read(end[0], &byte, 1));
         _exit(0);
     }
     MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));
     int number = 0;
     MUST(read(fds[0], &number, sizeof(number)));
     check_equal(number, SIGUSR2, "PR_GET_PDEATHSIG tells the signal");
+    MUST(write(end[1], "", 1));
     check_wait(child);
     MUST(wait(&status));
     check_equal(status, SIGUSR2, "PR_SET_PDEATHSIG: the child dies with its parent");
     MUST(prctl(PR_SET_CHILD_SUBREAPER, 0));
     close(fds[0]);
     close(fds[1]);
+    close(end[0]);
+    close(end[1]);
 }
 
 static void test_pidfd(void)
